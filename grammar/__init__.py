@@ -1,0 +1,1 @@
+"""JSON Schema and regular expressions as automata, and their bitmasks over tokens."""

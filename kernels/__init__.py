@@ -1,0 +1,1 @@
+"""Numba functions over arrays and scalars: no classes, no validation, no I/O."""

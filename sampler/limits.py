@@ -1,0 +1,54 @@
+"""The one place for limits: how much a request, a grammar and a cache may take."""
+
+from dataclasses import dataclass, fields
+
+from sampler.errors import InvalidParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may ask for. Every field is a positive number.
+
+    Attributes
+    ----------
+    max_input_tokens : prompt length in tokens, after `truncate`
+    max_total_tokens : prompt and generated tokens together
+    max_best_of : candidates of one request
+    max_stop_sequences : stop strings of one request
+    max_stop_sequence_length : characters of one stop string
+    max_top_n_tokens : alternatives reported for each token
+    max_logit_bias : entries of `logit_bias`
+    max_grammar_bytes : UTF-8 size of a schema or pattern
+    max_grammar_depth : nesting of a schema
+    grammar_compile_seconds : wall-clock time of one compile
+    grammar_compile_bytes : memory that one compile may take
+    grammar_cache_bytes : compiled grammars kept for the next request
+
+    Raises
+    ------
+    InvalidParameterError : a limit that is not a positive number
+    """
+
+    max_input_tokens: int = 4096
+    max_total_tokens: int = 8192
+    max_best_of: int = 16
+    max_stop_sequences: int = 16
+    max_stop_sequence_length: int = 1024
+    max_top_n_tokens: int = 20
+    max_logit_bias: int = 1024
+    max_grammar_bytes: int = 1 << 20
+    max_grammar_depth: int = 64
+    grammar_compile_seconds: float = 30.0
+    grammar_compile_bytes: int = 4 << 30
+    grammar_cache_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{field.name}` must be a number > 0. Given: {value!r}"
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), bool)
+            or not isinstance(value, int | float)
+            or not value > 0
+        ]
+        if problems:
+            raise InvalidParameterError(problems)

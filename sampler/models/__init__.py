@@ -1,0 +1,1 @@
+"""Model callbacks that come with the library."""
