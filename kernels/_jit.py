@@ -9,7 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy.typing as npt
 from numba import njit
+
+Array = npt.NDArray[Any]
+Arrays = tuple[Any, ...]  # arrays, scalars and tuples of them; each kernel says which
+Word = Any  # numpy.uint64, or a Python int in the same range
+Record = Any  # one element of a structured array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -1,0 +1,81 @@
+"""Edits of the logits, and which ids are left to choose from.
+
+    z = logits (+ delta where green)
+    z = z * r if z < 0 else z / r            for every id of the context
+    z = z - frequency * count; z = z - presence      for every generated id
+    z = z + bias
+    candidates = allowed ids with z > -inf
+
+Each line is float64 arithmetic on the current value, rounded once to float32: z is held in float64
+but is always exactly a float32. Sources: repetition penalty, Keskar et al. (arXiv 1909.05858,
+section 4.1); frequency and presence penalties as OpenAI's API documents them (generated tokens
+only); green list, Kirchenbauer et al. (arXiv 2301.10226).
+"""
+
+import numpy as np
+
+from sampler.kernels._jit import Array, Arrays, Record, kernel
+from sampler.kernels.green_list import is_green
+from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED
+
+
+@kernel
+def _penalised(z: np.float32, row: Record, occurrences: int, generated: int) -> np.float32:
+    """One logit after the three penalties; each is float64 arithmetic, rounded once."""
+    penalty = row["repetition_penalty"]
+    if penalty != 1.0 and occurrences > 0:
+        z = np.float32(z * penalty) if z < 0 else np.float32(z / penalty)
+    if generated > 0:
+        if row["frequency_penalty"] != 0.0:
+            z = np.float32(np.float64(z) - row["frequency_penalty"] * generated)
+        if row["presence_penalty"] != 0.0:
+            z = np.float32(np.float64(z) - row["presence_penalty"])
+    return z
+
+
+@kernel
+def edit_row(logits: Array, row: Record, context: Array, bias: Arrays, z: Array) -> None:
+    """Z = logits after watermark, penalties and bias, in this order; z : float64[V], out.
+
+    context : int64[3, >= context_size], distinct ids, how often each occurs, how often generated;
+    bias : (int64[n] ids, float64[n] values).
+    """
+    for i in range(len(z)):
+        z[i] = logits[i]
+    if row["green"]:
+        for i in range(len(z)):
+            if is_green(row["green_seed"], i, row["green_threshold"]):
+                z[i] = np.float32(z[i] + row["green_delta"])
+    for j in range(row["context_size"]):
+        i = context[0, j]
+        z[i] = _penalised(np.float32(z[i]), row, context[1, j], context[2, j])
+    bias_ids, bias_values = bias
+    for j in range(row["bias_size"]):
+        i = bias_ids[j]
+        z[i] = np.float32(z[i] + bias_values[j])
+
+
+@kernel
+def collect(z: Array, mask: Arrays, lenient: bool, ids: Array) -> int:
+    """Moves the candidates of `z` to its front and their ids into `ids`; their number or a status.
+
+    An id is a candidate when the mask allows it and its logit is above -inf. NaN and +inf at an
+    allowed id end the row, or are left out when `lenient`. Ids beyond the mask are forbidden.
+    """
+    bitmask, masked = mask
+    size = 0
+    limit = min(len(z), 32 * len(bitmask)) if masked else len(z)
+    for i in range(limit):
+        if masked and (bitmask[i >> 5] >> (i & 31)) & 1 == 0:
+            continue
+        value = z[i]
+        if value == -np.inf:
+            continue
+        if not value < np.inf:
+            if lenient:
+                continue
+            return NOT_FINITE
+        ids[size] = i
+        z[size] = value + 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
+        size += 1
+    return size if size > 0 else NOTHING_ALLOWED

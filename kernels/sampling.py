@@ -1,0 +1,185 @@
+"""From a row of logits to a token: edits, mask, truncations, draw, logprobs.
+
+    z = edits(logits); candidates = allowed ids with z > -inf, ascending
+    weights = exp((z - max z) / T)
+    top_k, top_p, typical_p, min_p: each keeps part of what the one before kept
+    token = first id whose cumulative weight exceeds u * total;  logprob = log(weight / total)
+
+The order stands in `distribution_of_row` and nowhere else. Kernels do not raise: a row answers with
+its number of candidates, NOT_FINITE or NOTHING_ALLOWED. These are the plain kernels, a definition
+that can be read; arithmetic after the edits is float64 throughout.
+"""
+
+import numpy as np
+
+from sampler.kernels._jit import Array, Arrays, Record, kernel
+from sampler.kernels.edits import collect, edit_row
+from sampler.kernels.numeric import BLOCK, block_sum, total
+from sampler.kernels.philox import uniform
+from sampler.kernels.row import EXPONENT, WEIGHT, Z
+from sampler.kernels.truncation import (
+    cut_min_p,
+    cut_top_k,
+    cut_top_p,
+    cut_typical,
+    log_total,
+    weigh,
+)
+
+
+@kernel
+def distribution_of_row(
+    logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays
+) -> int:
+    """What one row is drawn from: ids[:n] ascending, their EXPONENT and WEIGHT; n or a status.
+
+    logits : float32[>= V], V = len(ids); mask : (int32[words], whether to look at it);
+    edits : (context, bias) of `edit_row`. A greedy row keeps every candidate, at temperature 1.
+    """
+    ids, columns = work[0], work[1]
+    context, bias = edits
+    edit_row(logits, row, context, bias, columns[Z])
+    size = collect(columns[Z], mask, False, ids)
+    if size < 0:
+        return size
+    if row["greedy"]:
+        weigh(columns, size, 1.0)
+        return size
+    if 0 < row["top_k"] < size:
+        size = cut_top_k(size, row["top_k"], work)
+    weigh(columns, size, row["temperature"])
+    if row["top_p"] < 1.0:
+        size = cut_top_p(size, row["top_p"], work)
+    if row["typical_p"] < 1.0:
+        size = cut_typical(size, row["typical_p"], work)
+    if row["min_p"] > 0.0:
+        size = cut_min_p(size, row["min_p"], work)
+    return size
+
+
+@kernel
+def _draw(weights: Array, size: int, r: float) -> int:
+    """The first index whose cumulative weight exceeds r < total(weights, size)."""
+    below = 0.0
+    for start in range(0, size, BLOCK):
+        stop = min(start + BLOCK, size)
+        after = below + block_sum(weights, start, stop)
+        if after > r:
+            # the same additions as block_sum, so the block's last sum is `after` itself
+            partial = 0.0
+            for i in range(start, stop):
+                partial += weights[i]
+                if below + partial > r:
+                    return i
+        below = after
+    return size - 1
+
+
+@kernel
+def _first_highest(z: Array, size: int) -> int:
+    best = 0
+    for i in range(1, size):
+        if z[i] > z[best]:
+            best = i
+    return best
+
+
+@kernel
+def _write_top(size: int, count: int, work: Arrays, out: Arrays) -> None:
+    """The `count` highest candidates by logit, then lower id, with their logprobs.
+
+    out : (int64[n] ids, float32[n] logprobs), already -1 and -inf. Candidates are moved.
+    """
+    ids, columns = work[0], work[1]
+    log_mass = log_total(work, size)
+    if count < size:
+        size = cut_top_k(size, count, work)
+    top_ids, top_logprobs = out
+    for i in range(size):
+        value, exponent, token_id = columns[Z, i], columns[EXPONENT, i], ids[i]
+        at = i
+        while at > 0 and columns[Z, at - 1] < value:
+            columns[Z, at] = columns[Z, at - 1]
+            top_ids[at] = top_ids[at - 1]
+            top_logprobs[at] = top_logprobs[at - 1]
+            at -= 1
+        columns[Z, at] = value
+        top_ids[at] = token_id
+        top_logprobs[at] = np.float32(exponent - log_mass)
+
+
+@kernel
+def _raw_distribution(logits: Array, work: Arrays) -> int:
+    """The model's own softmax as EXPONENT and WEIGHT of ids[:n]; n. Only finite logits count."""
+    ids, columns = work[0], work[1]
+    for i in range(len(ids)):
+        columns[Z, i] = logits[i]
+    size = collect(columns[Z], (ids, False), True, ids)
+    weigh(columns, size, 1.0)
+    return size
+
+
+@kernel
+def sample_row(
+    logits: Array,
+    mask: Arrays,
+    row: Record,
+    edits: Arrays,
+    work: Arrays,
+    top: Arrays,
+) -> tuple[int, float]:
+    """One token and its logprob, or (status, -inf); `top` is filled as `_write_top` says."""
+    ids, columns = work[0], work[1]
+    size = distribution_of_row(logits, mask, row, edits, work)
+    if size < 0:
+        return size, -np.inf
+    if row["greedy"]:
+        chosen = _first_highest(columns[Z], size)
+    else:
+        u = uniform(row["seed"], row["position"])
+        chosen = _draw(columns[WEIGHT], size, u * total(columns[WEIGHT], size))
+    token_id = ids[chosen]
+    if row["raw_logprobs"]:
+        size = _raw_distribution(logits, work)
+        chosen = np.searchsorted(ids[:size], token_id)
+    logprob = columns[EXPONENT, chosen] - log_total(work, size)
+    if row["top_n"] > 0:
+        _write_top(size, row["top_n"], work, top)
+    return token_id, logprob
+
+
+@kernel
+def sample_batch(
+    logits: Array,
+    mask: Arrays,
+    rows: Arrays,
+    edits: Arrays,
+    work: Arrays,
+    out: Arrays,
+) -> None:
+    """One token for each row of `logits`; rows share nothing but the workspace.
+
+    logits : float32[B, >= V]; mask : (int32[B, words], whether to look at it);
+    rows : (int64[B] slots, ROW[slots]); edits : arrays with one entry per slot: context
+    int64[slots, 3, n], bias ids int64[slots, n], bias values float64[slots, n];
+    out : token ids int64[B] (negative: a status), logprobs float32[B], top ids int64[B, n],
+    top logprobs float32[B, n].
+    """
+    bitmask, masked = mask
+    slots, parameters = rows
+    context, bias_ids, bias_values = edits
+    token_ids, logprobs, top_ids, top_logprobs = out
+    for b in range(len(slots)):
+        slot = slots[b]
+        top_ids[b] = -1
+        top_logprobs[b] = -np.inf
+        token_id, logprob = sample_row(
+            logits[b],
+            (bitmask[b], masked),
+            parameters[slot],
+            (context[slot], (bias_ids[slot], bias_values[slot])),
+            work,
+            (top_ids[b], top_logprobs[b]),
+        )
+        token_ids[b] = token_id
+        logprobs[b] = logprob

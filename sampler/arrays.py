@@ -1,0 +1,51 @@
+"""Arrays of callers, checked once and handed to kernels without a copy where that is possible."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.errors import InvalidParameterError
+
+
+def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.NDArray[np.float32]:
+    """`logits` as contiguous float32[batch_size, >= vocab_size], converted only where needed.
+
+    Raises InvalidParameterError for another shape, or a dtype that is not floating point.
+    """
+    array = np.asarray(logits)
+    if array.ndim != 2 or array.shape[0] != batch_size or array.shape[1] < vocab_size:
+        raise InvalidParameterError(
+            f"`logits` must have shape [{batch_size}, >= {vocab_size}]. Given: {list(array.shape)}"
+        )
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+        raise InvalidParameterError(
+            f"`logits` must be float32, float16, bfloat16 or float64. Given: {array.dtype}"
+        )
+    with np.errstate(over="ignore"):  # beyond float32 is +inf, which the row reports
+        return _kernel_array(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def as_bitmask(bitmask: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.int32]:
+    """`bitmask` as contiguous int32[batch_size, words]; raises InvalidParameterError."""
+    array = np.asarray(bitmask)
+    if array.ndim != 2 or array.shape[0] != batch_size or array.dtype != np.int32:
+        raise InvalidParameterError(
+            f"`bitmask` must be int32[{batch_size}, words]. Given: {array.dtype}{list(array.shape)}"
+        )
+    return _kernel_array(np.ascontiguousarray(array))
+
+
+def _kernel_array(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`array` itself, or an alias of it that is typed writable.
+
+    Kernels write to neither logits nor bitmask, but Numba would compile them once more for the
+    type of a read-only array: seconds, in the middle of serving.
+    """
+    if array.flags.writeable or array.size == 0:
+        return array
+    memory = (ctypes.c_byte * array.nbytes).from_address(array.ctypes.data)
+    memory.owner = array  # type: ignore[attr-defined]  # keeps it alive as long as its alias
+    alias: npt.NDArray[Any] = np.frombuffer(memoryview(memory), array.dtype)
+    return alias.reshape(array.shape)

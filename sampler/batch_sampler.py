@@ -1,0 +1,320 @@
+"""Rows of sampling state, and the one kernel call that draws a token for each of them.
+
+A row is what one sequence needs between its tokens: its parameters, which tokens it has seen how
+often, and its random position. Rows live in slots of arrays that the kernel reads in place; nothing
+of one row enters another's arithmetic.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.arrays import as_bitmask, as_logits
+from sampler.errors import InvalidParameterError, LogitsError, SamplerError
+from sampler.kernels.green_list import context_seed
+from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, workspace
+from sampler.kernels.sampling import sample_batch
+from sampler.parameters import SamplingParameters, Watermark
+
+STATUS_TEXTS = {
+    NOT_FINITE: "logits must not be NaN or +inf at an allowed token",
+    NOTHING_ALLOWED: "no token is allowed: every logit is -inf or masked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledTokens:
+    """One token for each row, in the order of the rows that were asked for.
+
+    Attributes
+    ----------
+    token_ids : int64[B], -1 where the row has an error
+    logprobs : float32[B], -inf where the row has an error
+    top_token_ids : int64[B, n], n the largest `top_n_tokens` of the rows, padded with -1
+    top_logprobs : float32[B, n], padded with -inf
+    errors : what went wrong, by index in these arrays
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    logprobs: npt.NDArray[np.float32]
+    top_token_ids: npt.NDArray[np.int64]
+    top_logprobs: npt.NDArray[np.float32]
+    errors: dict[int, SamplerError]
+
+
+class _Row:
+    """The history of one row, and where each of its distinct tokens stands in the arrays."""
+
+    def __init__(self, parameters: SamplingParameters, seed: int, slot: int) -> None:
+        self.parameters = parameters
+        self.seed = seed
+        self.slot = slot
+        self.history: list[int] = []
+        self.prompt_length = 0
+        self.columns: dict[int, int] = {}  # token id -> column of the slot's context
+
+
+class BatchSampler:
+    """Draws the next token of up to `max_batch_size` independent sequences.
+
+    Parameters
+    ----------
+    vocab_size : ids are 0 to vocab_size - 1; logits may have more columns, which are never drawn
+    max_batch_size : rows that can be held at once
+
+    Not thread-safe: one thread at a time. `sample` releases the GIL in its kernel.
+
+    Raises
+    ------
+    InvalidParameterError : a size below 1
+    """
+
+    def __init__(self, vocab_size: int, max_batch_size: int) -> None:
+        _check_size("vocab_size", vocab_size)
+        _check_size("max_batch_size", max_batch_size)
+        self.vocab_size = vocab_size
+        self.max_batch_size = max_batch_size
+        self._rows: dict[int, _Row] = {}
+        self._next_handle = 0
+        self._free = list(range(max_batch_size - 1, -1, -1))
+        self._parameters = np.zeros(max_batch_size, ROW)
+        self._context = np.zeros((max_batch_size, 3, 16), np.int64)
+        self._bias_ids = np.zeros((max_batch_size, 1), np.int64)
+        self._bias_values = np.zeros((max_batch_size, 1), np.float64)
+        self._work = workspace(vocab_size)
+        self._no_bitmask = np.zeros((max_batch_size, 1), np.int32)
+
+    def add(self, parameters: SamplingParameters, prompt_token_ids: Sequence[int] = ()) -> int:
+        """The handle of a new row, placed after those already there.
+
+        Parameters
+        ----------
+        parameters : how its tokens are drawn
+        prompt_token_ids : its context so far, ids below `vocab_size`
+
+        Raises
+        ------
+        InvalidParameterError : no free row, an id outside the vocabulary in the prompt or the bias
+        """
+        prompt = self._checked_ids("prompt_token_ids", prompt_token_ids)
+        bias = dict(parameters.logit_bias or {})
+        self._checked_ids("logit_bias", bias)
+        if not self._free:
+            raise InvalidParameterError(
+                f"rows must be <= `max_batch_size` = {self.max_batch_size}. "
+                f"Given: {self.max_batch_size + 1}"
+            )
+        seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
+        row = _Row(parameters, seed, self._free.pop())
+        self._write_parameters(row)
+        self._write_bias(row, bias)
+        self._write_prompt(row, prompt)
+        handle = self._next_handle
+        self._next_handle += 1
+        self._rows[handle] = row
+        return handle
+
+    def remove(self, handle: int) -> None:
+        """Frees the row. Raises InvalidParameterError for a handle that is not held."""
+        row = self._row(handle)
+        del self._rows[handle]
+        self._free.append(row.slot)
+
+    def seed(self, handle: int) -> int:
+        """The seed in use, 0 to 2**64 - 1, also when it was drawn."""
+        return self._row(handle).seed
+
+    def push(self, handle: int, token_id: int) -> None:
+        """Appends a token that was not drawn here; it counts as generated and takes a position."""
+        (checked,) = self._checked_ids("token_id", [token_id])
+        self._accept(self._row(handle), checked)
+
+    def rollback(self, handle: int, n: int) -> None:
+        """Takes back the last `n` generated tokens, drawn or pushed, and their positions.
+
+        Raises InvalidParameterError when fewer than `n` were generated.
+        """
+        row = self._row(handle)
+        generated = len(row.history) - row.prompt_length
+        if not 0 <= n <= generated:
+            raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
+        for _ in range(n):
+            column = row.columns[row.history.pop()]
+            self._context[row.slot, 1:, column] -= 1
+        self._parameters[row.slot]["position"] -= n
+        self._seed_green_list(row)
+
+    def sample(
+        self,
+        logits: npt.ArrayLike,
+        bitmask: npt.NDArray[np.int32] | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> SampledTokens:
+        """One token for each row; each drawn token enters its row's history.
+
+        Parameters
+        ----------
+        logits : float32[B, columns], columns >= vocab_size; float16, bfloat16 and float64 are
+            converted once; unchanged on return
+        bitmask : int32[B, words], bit i % 32 of word i // 32 set where id i is allowed; ids beyond
+            it are forbidden; None allows all
+        rows : the B handles that the rows of logits belong to; None is all, in the order added
+
+        A row that cannot be drawn (NaN or +inf at an allowed id, nothing allowed) gets token -1 and
+        an entry in `errors`; its history and random position do not move.
+
+        Raises
+        ------
+        InvalidParameterError : wrong shape or dtype, an unknown or repeated handle
+        """
+        chosen = self._chosen(rows)
+        logits = as_logits(logits, len(chosen), self.vocab_size)
+        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, len(chosen))
+        slots = np.array([row.slot for row in chosen], np.int64)
+        width = max((row.parameters.top_n_tokens for row in chosen), default=0)
+        out = (
+            np.empty(len(chosen), np.int64),
+            np.empty(len(chosen), np.float32),
+            np.empty((len(chosen), width), np.int64),
+            np.empty((len(chosen), width), np.float32),
+        )
+        sample_batch(
+            logits,
+            (mask, bitmask is not None),
+            (slots, self._parameters),
+            (self._context, self._bias_ids, self._bias_values),
+            self._work,
+            out,
+        )
+        return self._accept_all(chosen, out)
+
+    def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
+        token_ids, logprobs, top_ids, top_logprobs = out
+        errors: dict[int, SamplerError] = {}
+        for b, (row, token_id) in enumerate(zip(rows, token_ids.tolist(), strict=True)):
+            if token_id < 0:
+                errors[b] = LogitsError(STATUS_TEXTS[token_id])
+                token_ids[b] = -1
+            else:
+                self._accept(row, token_id)
+        return SampledTokens(
+            token_ids=token_ids,
+            logprobs=logprobs,
+            top_token_ids=top_ids,
+            top_logprobs=top_logprobs,
+            errors=errors,
+        )
+
+    def _accept(self, row: _Row, token_id: int) -> None:
+        row.history.append(token_id)
+        column = row.columns.get(token_id)
+        if column is None:
+            column = row.columns[token_id] = len(row.columns)
+            self._reserve_context(column + 1)
+            self._context[row.slot, :, column] = (token_id, 0, 0)
+            self._parameters[row.slot]["context_size"] = column + 1
+        self._context[row.slot, 1:, column] += 1
+        self._parameters[row.slot]["position"] += 1
+        self._seed_green_list(row)
+
+    def _write_prompt(self, row: _Row, prompt: list[int]) -> None:
+        ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
+        self._reserve_context(len(ids))
+        self._context[row.slot, 0, : len(ids)] = ids
+        self._context[row.slot, 1, : len(ids)] = counts
+        self._context[row.slot, 2, : len(ids)] = 0
+        self._parameters[row.slot]["context_size"] = len(ids)
+        row.columns = {token_id: column for column, token_id in enumerate(ids.tolist())}
+        row.history = prompt
+        row.prompt_length = len(prompt)
+        self._seed_green_list(row)
+
+    def _write_bias(self, row: _Row, bias: Mapping[int, float]) -> None:
+        have = self._bias_ids.shape[1]
+        if len(bias) > have:
+            more = ((0, 0), (0, len(bias) - have))
+            self._bias_ids = np.pad(self._bias_ids, more)
+            self._bias_values = np.pad(self._bias_values, more)
+        self._bias_ids[row.slot, : len(bias)] = list(bias)
+        self._bias_values[row.slot, : len(bias)] = list(bias.values())
+        self._parameters[row.slot]["bias_size"] = len(bias)
+
+    def _seed_green_list(self, row: _Row) -> None:
+        watermark = row.parameters.watermark_scheme
+        if watermark is None:
+            return
+        width = watermark.context_width
+        parameters = self._parameters[row.slot]
+        parameters["green"] = len(row.history) >= width
+        if parameters["green"]:
+            context = np.array(row.history[-width:], np.int64)
+            parameters["green_seed"] = context_seed(np.uint64(watermark.key), context, width)
+
+    def _write_parameters(self, row: _Row) -> None:
+        given = row.parameters
+        watermark = given.watermark_scheme or Watermark()
+        record = self._parameters[row.slot]
+        record["greedy"] = given.is_greedy
+        record["raw_logprobs"] = given.logprobs == "raw"
+        record["green"] = False
+        record["top_k"] = min(given.top_k, self.vocab_size)
+        record["top_n"] = min(given.top_n_tokens, self.vocab_size)
+        for name in _COPIED:
+            record[name] = getattr(given, name)
+        record["green_delta"] = watermark.delta
+        record["green_threshold"] = int(watermark.gamma * 2**32)
+        record["seed"] = row.seed
+        record["position"] = 0
+
+    def _reserve_context(self, columns: int) -> None:
+        if columns > self._context.shape[2]:
+            grown = np.zeros((self.max_batch_size, 3, 2 * columns), np.int64)
+            grown[:, :, : self._context.shape[2]] = self._context
+            self._context = grown
+
+    def _chosen(self, handles: Sequence[int] | None) -> list[_Row]:
+        if handles is None:
+            return list(self._rows.values())
+        if len(set(handles)) != len(handles):
+            raise InvalidParameterError(f"`rows` must be distinct. Given: {list(handles)!r}")
+        return [self._row(handle) for handle in handles]
+
+    def _row(self, handle: int) -> _Row:
+        if handle not in self._rows:
+            raise InvalidParameterError(f"`handle` must be a row that was added. Given: {handle!r}")
+        return self._rows[handle]
+
+    def _checked_ids(self, name: str, token_ids: Iterable[int]) -> list[int]:
+        checked = []
+        for token_id in token_ids:
+            try:
+                checked.append(index(token_id))
+            except TypeError:
+                checked.append(-1)
+            if not 0 <= checked[-1] < self.vocab_size:
+                raise InvalidParameterError(
+                    f"`{name}` must have integer ids >= 0 and < {self.vocab_size}. "
+                    f"Given: {token_id!r}"
+                )
+        return checked
+
+
+_COPIED = (
+    "temperature",
+    "top_p",
+    "typical_p",
+    "min_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+)
+
+
+def _check_size(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidParameterError(f"`{name}` must be an integer >= 1. Given: {value!r}")

@@ -1,0 +1,97 @@
+"""What the next token is drawn from, for one row: the batch sampler's own path, opened up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.arrays import as_bitmask, as_logits
+from sampler.batch_sampler import STATUS_TEXTS, BatchSampler
+from sampler.errors import InvalidParameterError, LogitsError
+from sampler.kernels.row import EXPONENT, Z
+from sampler.kernels.sampling import distribution_of_row
+from sampler.kernels.truncation import log_total
+from sampler.parameters import SamplingParameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """What the next token is drawn from: most probable first, ties by lower id.
+
+    Attributes
+    ----------
+    token_ids : int64[n]
+    logprobs : float64[n], natural logarithms
+    greedy : whether the one id is the argmax, with its log-softmax of the processed row
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    logprobs: npt.NDArray[np.float64]
+    greedy: bool
+
+
+def next_token_distribution(
+    logits: npt.ArrayLike,
+    parameters: SamplingParameters,
+    context_token_ids: Sequence[int] = (),
+    prompt_length: int = 0,
+    bitmask: npt.NDArray[np.int32] | None = None,
+) -> Distribution:
+    """Exactly what `BatchSampler` would draw the next token from.
+
+    Parameters
+    ----------
+    logits : float32[V], one row (float16, bfloat16 and float64 are converted)
+    parameters : how it is processed; `seed`, `logprobs` and `top_n_tokens` change nothing here
+    context_token_ids : prompt and generated tokens, ids below V
+    prompt_length : how many of them are the prompt
+    bitmask : int32[ceil(V / 32)], bit set = allowed; None allows all
+
+    Raises
+    ------
+    InvalidParameterError : wrong shape, dtype, ids or prompt_length
+    LogitsError : NaN or +inf at an allowed id, or nothing allowed
+    """
+    rows = np.asarray(logits)
+    if rows.ndim != 1 or rows.size == 0:
+        raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
+    rows = as_logits(rows[None], 1, 1)
+    size = len(context_token_ids)
+    if not 0 <= prompt_length <= size:
+        raise InvalidParameterError(
+            f"`prompt_length` must be >= 0 and <= {size}. Given: {prompt_length!r}"
+        )
+    sampler = BatchSampler(rows.shape[1], 1)
+    handle = sampler.add(parameters, context_token_ids[:prompt_length])
+    for token_id in context_token_ids[prompt_length:]:
+        sampler.push(handle, token_id)
+    mask = None if bitmask is None else as_bitmask(np.asarray(bitmask)[None], 1)
+    return _distribution(sampler, rows[0], mask)
+
+
+def _distribution(
+    sampler: BatchSampler, logits: npt.NDArray[np.float32], bitmask: npt.NDArray[np.int32] | None
+) -> Distribution:
+    """The distribution of the only row of `sampler`."""
+    row = sampler._parameters[0]
+    ids, columns, *_ = sampler._work
+    size = distribution_of_row(
+        logits,
+        (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
+        row,
+        (sampler._context[0], (sampler._bias_ids[0], sampler._bias_values[0])),
+        sampler._work,
+    )
+    if size < 0:
+        raise LogitsError(STATUS_TEXTS[size])
+    order = np.argsort(-columns[Z, :size], kind="stable")
+    log_mass = log_total(sampler._work, size)
+    greedy = bool(row["greedy"])
+    if greedy:
+        order = order[:1]
+    return Distribution(
+        token_ids=ids[order].astype(np.int64),
+        logprobs=columns[EXPONENT, order] - log_mass,
+        greedy=greedy,
+    )
