@@ -115,8 +115,24 @@ def _raw_distribution(logits: Array, work: Arrays) -> int:
     for i in range(len(ids)):
         columns[Z, i] = logits[i]
     size = collect(columns[Z], (ids, False), True, ids)
-    weigh(columns, size, 1.0)
+    if size > 0:
+        weigh(columns, size, 1.0)
     return size
+
+
+@kernel
+def score_tokens(logits: Array, token_ids: Array, work: Arrays, logprobs: Array) -> None:
+    """logprobs[i] = log-softmax of logits[i] at token_ids[i]; -inf where that logit is not finite.
+
+    logits : float32[n, >= V]; token_ids : int64[n]; logprobs : float32[n], out.
+    """
+    ids, columns = work[0], work[1]
+    for b in range(len(token_ids)):
+        size = _raw_distribution(logits[b], work)
+        at = np.searchsorted(ids[:size], token_ids[b]) if size > 0 else 0
+        logprobs[b] = -np.inf
+        if at < size and ids[at] == token_ids[b]:
+            logprobs[b] = columns[EXPONENT, at] - log_total(work, size)
 
 
 @kernel
@@ -127,25 +143,30 @@ def sample_row(
     edits: Arrays,
     work: Arrays,
     top: Arrays,
-) -> tuple[int, float]:
-    """One token and its logprob, or (status, -inf); `top` is filled as `_write_top` says."""
+) -> tuple[int, float, float]:
+    """One token, its logprob as asked for and the processed one, or (status, -inf, -inf).
+
+    `top` is filled as `_write_top` says.
+    """
     ids, columns = work[0], work[1]
     size = distribution_of_row(logits, mask, row, edits, work)
     if size < 0:
-        return size, -np.inf
+        return size, -np.inf, -np.inf
     if row["greedy"]:
         chosen = _first_highest(columns[Z], size)
     else:
         u = uniform(row["seed"], row["position"])
         chosen = _draw(columns[WEIGHT], size, u * total(columns[WEIGHT], size))
     token_id = ids[chosen]
+    processed = columns[EXPONENT, chosen] - log_total(work, size)
+    logprob = processed
     if row["raw_logprobs"]:
         size = _raw_distribution(logits, work)
         chosen = np.searchsorted(ids[:size], token_id)
-    logprob = columns[EXPONENT, chosen] - log_total(work, size)
+        logprob = columns[EXPONENT, chosen] - log_total(work, size)
     if row["top_n"] > 0:
         _write_top(size, row["top_n"], work, top)
-    return token_id, logprob
+    return token_id, logprob, processed
 
 
 @kernel
@@ -162,18 +183,18 @@ def sample_batch(
     logits : float32[B, >= V]; mask : (int32[B, words], whether to look at it);
     rows : (int64[B] slots, ROW[slots]); edits : arrays with one entry per slot: context
     int64[slots, 3, n], bias ids int64[slots, n], bias values float64[slots, n];
-    out : token ids int64[B] (negative: a status), logprobs float32[B], top ids int64[B, n],
-    top logprobs float32[B, n].
+    out : token ids int64[B] (negative: a status), logprobs float32[B], processed logprobs
+    float32[B], top ids int64[B, n], top logprobs float32[B, n].
     """
     bitmask, masked = mask
     slots, parameters = rows
     context, bias_ids, bias_values = edits
-    token_ids, logprobs, top_ids, top_logprobs = out
+    token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
     for b in range(len(slots)):
         slot = slots[b]
         top_ids[b] = -1
         top_logprobs[b] = -np.inf
-        token_id, logprob = sample_row(
+        token_id, logprob, processed = sample_row(
             logits[b],
             (bitmask[b], masked),
             parameters[slot],
@@ -183,3 +204,4 @@ def sample_batch(
         )
         token_ids[b] = token_id
         logprobs[b] = logprob
+        processed_logprobs[b] = processed

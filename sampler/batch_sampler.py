@@ -18,7 +18,7 @@ from sampler.arrays import as_bitmask, as_logits
 from sampler.errors import InvalidParameterError, LogitsError, SamplerError
 from sampler.kernels.green_list import context_seed
 from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, workspace
-from sampler.kernels.sampling import sample_batch
+from sampler.kernels.sampling import sample_batch, score_tokens
 from sampler.parameters import SamplingParameters, Watermark
 
 STATUS_TEXTS = {
@@ -34,7 +34,8 @@ class SampledTokens:
     Attributes
     ----------
     token_ids : int64[B], -1 where the row has an error
-    logprobs : float32[B], -inf where the row has an error
+    logprobs : float32[B], as the row's `logprobs` parameter says; -inf where it has an error
+    processed_logprobs : float32[B], always those of the distribution that was drawn from
     top_token_ids : int64[B, n], n the largest `top_n_tokens` of the rows, padded with -1
     top_logprobs : float32[B, n], padded with -inf
     errors : what went wrong, by index in these arrays
@@ -42,6 +43,7 @@ class SampledTokens:
 
     token_ids: npt.NDArray[np.int64]
     logprobs: npt.NDArray[np.float32]
+    processed_logprobs: npt.NDArray[np.float32]
     top_token_ids: npt.NDArray[np.int64]
     top_logprobs: npt.NDArray[np.float32]
     errors: dict[int, SamplerError]
@@ -180,6 +182,7 @@ class BatchSampler:
         out = (
             np.empty(len(chosen), np.int64),
             np.empty(len(chosen), np.float32),
+            np.empty(len(chosen), np.float32),
             np.empty((len(chosen), width), np.int64),
             np.empty((len(chosen), width), np.float32),
         )
@@ -193,8 +196,25 @@ class BatchSampler:
         )
         return self._accept_all(chosen, out)
 
+    def score(self, logits: npt.ArrayLike, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The model's own logprob of token_ids[i] in logits[i], float32[n]; changes no row.
+
+        Parameters
+        ----------
+        logits : float32[n, columns], as for `sample`
+        token_ids : n ids below `vocab_size`
+
+        Raises
+        ------
+        InvalidParameterError : wrong shape or dtype, an id out of range
+        """
+        ids = np.array(self._checked_ids("token_ids", token_ids), np.int64)
+        logprobs = np.empty(len(ids), np.float32)
+        score_tokens(as_logits(logits, len(ids), self.vocab_size), ids, self._work, logprobs)
+        return logprobs
+
     def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
-        token_ids, logprobs, top_ids, top_logprobs = out
+        token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
         errors: dict[int, SamplerError] = {}
         for b, (row, token_id) in enumerate(zip(rows, token_ids.tolist(), strict=True)):
             if token_id < 0:
@@ -205,6 +225,7 @@ class BatchSampler:
         return SampledTokens(
             token_ids=token_ids,
             logprobs=logprobs,
+            processed_logprobs=processed_logprobs,
             top_token_ids=top_ids,
             top_logprobs=top_logprobs,
             errors=errors,

@@ -1,0 +1,141 @@
+"""The model callback: what it is shown, and what it may answer.
+
+The smallest model is a function ``model(batch: Sequence[SequenceView]) -> logits``. This file is
+the only place that calls one, so that whatever a callback does wrong ends as a `ModelCallbackError`
+here and never as an exception of another kind in the loop.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.arrays import as_logits
+from sampler.errors import InvalidParameterError, ModelCallbackError
+
+logger = logging.getLogger(__name__)
+
+
+class SequenceView:
+    """What a model may see of one sequence: read-only, the same object from step to step.
+
+    Attributes
+    ----------
+    id : stable for the life of the sequence and never used again, a key for a KV cache
+    """
+
+    __slots__ = ("_ids", "_shown", "_size", "_visible", "id")
+
+    def __init__(self, sequence_id: int, token_ids: Sequence[int], feed_one_by_one: bool) -> None:
+        self.id = sequence_id
+        self._ids = np.array(token_ids, np.int64)
+        self._size = len(token_ids)
+        self._visible = 1 if feed_one_by_one else self._size
+        self._shown = 0
+
+    @property
+    def token_ids(self) -> npt.NDArray[np.int64]:
+        """int64[n], the whole context: prompt, then generated tokens."""
+        return self._read_only(0)
+
+    @property
+    def new_token_ids(self) -> npt.NDArray[np.int64]:
+        """int64[m], the end of the context that the model has not been shown yet; m >= 1."""
+        return self._read_only(self._shown)
+
+    def _read_only(self, start: int) -> npt.NDArray[np.int64]:
+        view = self._ids[start : self._visible]
+        view.flags.writeable = False
+        return view
+
+    def _append(self, token_id: int) -> None:
+        if self._size == len(self._ids):
+            self._ids = np.concatenate([self._ids, np.empty_like(self._ids)])
+        self._ids[self._size] = token_id
+        self._size += 1
+        self._visible = self._size
+
+    def _mark_shown(self) -> None:
+        self._shown = self._visible
+
+    def _feed(self) -> int | None:
+        """Shows one more token of the prompt at the next step; its id, None when all are shown."""
+        if self._visible == self._size:
+            return None
+        self._visible += 1
+        return int(self._ids[self._visible - 1])
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A callable from sequences to logits.
+
+    It gives floating-point [len(batch), columns]; columns beyond the vocabulary are padding. An
+    object may also have ``release(id)``, called once when a sequence leaves; ``prompt_logits(view)
+    -> [len(view.token_ids), columns]``, used for `decoder_input_details` (without it the prompt is
+    fed token by token); and ``vocab_size``.
+    """
+
+    def __call__(self, batch: Sequence[SequenceView], /) -> Any:
+        """The next-token logits of each sequence."""
+
+
+class ModelCaller:
+    """A model behind the checks: logits come back, or a `ModelCallbackError`.
+
+    Raises
+    ------
+    InvalidParameterError : not callable, or fewer columns than the vocabulary has tokens
+    """
+
+    def __init__(self, model: Model, vocab_size: int) -> None:
+        if not callable(model):
+            raise InvalidParameterError(f"`model` must be callable. Given: {model!r}")
+        columns = getattr(model, "vocab_size", None)
+        if columns is not None and columns < vocab_size:
+            raise InvalidParameterError(
+                f"`model.vocab_size` must be >= {vocab_size}, the size of the vocabulary. "
+                f"Given: {columns!r}"
+            )
+        self._model = model
+        self._vocab_size = vocab_size
+
+    @property
+    def scores_prompts(self) -> bool:
+        """Whether the model has `prompt_logits`."""
+        return hasattr(self._model, "prompt_logits")
+
+    def logits(self, batch: Sequence[SequenceView]) -> npt.NDArray[np.float32]:
+        """float32[len(batch), >= vocab_size], one row for each view."""
+        return self._call(self._model, batch, len(batch))
+
+    def prompt_logits(self, view: SequenceView) -> npt.NDArray[np.float32]:
+        """float32[len(view.token_ids), >= vocab_size]: row i follows token i."""
+        method = self._model.prompt_logits  # type: ignore[attr-defined]
+        return self._call(method, view, len(view.token_ids))
+
+    def release(self, sequence_id: int) -> None:
+        """Tells the model that a sequence has left; what it raises is only logged."""
+        release = getattr(self._model, "release", None)
+        if release is None:
+            return
+        try:
+            release(sequence_id)
+        except Exception:
+            logger.exception("the model's release(%d) raised", sequence_id)
+
+    def _call(self, method: Any, argument: Any, rows: int) -> npt.NDArray[np.float32]:
+        try:
+            answer = method(argument)
+        except BaseException as error:  # SystemExit too: it must not end the worker thread
+            raise ModelCallbackError(
+                f"the model callback raised {type(error).__name__}: {error}"
+            ) from error
+        try:
+            return as_logits(answer, rows, self._vocab_size)
+        except (TypeError, ValueError) as error:
+            raise ModelCallbackError(
+                f"the model callback returned wrong logits: {error}"
+            ) from error
