@@ -137,9 +137,13 @@ class TextStream:
         if self._incomplete:
             data = self._incomplete + data
         text, used = utf_8_decode(data, "replace", last)
+        rest = data[used:]
+        if b"\xed\xa0" <= rest < b"\xee":
+            # The codec waits for the third byte of a surrogate, but the second is already invalid.
+            text, rest = text + "\ufffd\ufffd", b""
         if text or not self._incomplete:
             self._special_length = 0
-        self._incomplete = data[used:]
+        self._incomplete = rest
         return text
 
     def _scan(self, text: str, special: bool) -> int:
