@@ -49,10 +49,10 @@ def unpacked(bitmask: np.ndarray, vocab_size: int) -> np.ndarray:
     return allowed
 
 
-def random_case(seed: int, index: int) -> Case:
+def random_case(seed: int, index: int, vocab_size: int | None = None) -> Case:
     """The case with this number of the endless series that belongs to `seed`."""
     rng = np.random.default_rng([seed, index])
-    size = _size(rng)
+    size = vocab_size or _size(rng)
     return Case(
         logits=_logits(rng, size),
         parameters=_parameters(rng, size),
@@ -81,7 +81,7 @@ def _tokens(rng: np.random.Generator, size: int, most: int) -> tuple[int, ...]:
 
 def _logits(rng: np.random.Generator, size: int) -> np.ndarray:
     kind = rng.choice(7, p=[0.45, 0.15, 0.15, 0.07, 0.06, 0.06, 0.06])
-    row = rng.normal(0.0, 10.0 ** rng.uniform(-2, 2), size)
+    row = rng.normal(0.0, 10.0 ** rng.uniform(-2, 1.5), size)
     if kind == 1:  # peaked: a realistic head over a flat tail
         row = rng.normal(0.0, 1.0, size)
         row[rng.integers(0, size, 4)] += rng.uniform(0.0, 25.0, 4)
@@ -104,8 +104,9 @@ def _logits(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _bitmask(rng: np.random.Generator, size: int) -> np.ndarray | None:
-    kind = rng.choice(5, p=[0.45, 0.35, 0.15, 0.04, 0.01])
+    kind = rng.choice(5, p=[0.45, 0.42, 0.08, 0.04, 0.01])
     allowed = rng.random(size) < (rng.random() if kind == 1 else 0.02)
+    allowed[rng.integers(0, size)] = True
     if kind == 0:
         return None
     if kind == 3:  # one id
@@ -120,10 +121,14 @@ def _parameters(rng: np.random.Generator, size: int) -> SamplingParameters:
     for name, probability, draw in (
         ("do_sample", 0.5, lambda: True),
         ("temperature", 0.5, lambda: _temperature(rng)),
-        ("top_k", 0.3, lambda: int(rng.choice([1, 2, 50, size, size + 1, rng.integers(size) + 1]))),
+        (
+            "top_k",
+            0.3,
+            lambda: int(rng.choice([1, 50, size, size + 1, *rng.integers(size, size=4)])),
+        ),
         ("top_p", 0.35, lambda: _share(rng)),
         ("typical_p", 0.25, lambda: _share(rng)),
-        ("min_p", 0.25, lambda: _share(rng) ** 2),
+        ("min_p", 0.25, lambda: _share(rng) ** 4),
         ("repetition_penalty", 0.25, lambda: 10.0 ** rng.choice([-2, -0.1, 0.1, 2]) * rng.random()),
         ("frequency_penalty", 0.2, lambda: rng.uniform(-2.0, 2.0)),
         ("presence_penalty", 0.2, lambda: rng.uniform(-2.0, 2.0)),
@@ -140,7 +145,7 @@ def _parameters(rng: np.random.Generator, size: int) -> SamplingParameters:
 def _temperature(rng: np.random.Generator) -> float:
     if _chance(rng, 0.1):
         return float(rng.choice([0.0, 1e-6, 1e-3, 1e3, 1e6]))
-    return float(10.0 ** rng.uniform(-1.0, 0.7))
+    return float(10.0 ** rng.uniform(-0.5, 0.7))
 
 
 def _share(rng: np.random.Generator) -> float:
