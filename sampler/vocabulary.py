@@ -22,25 +22,11 @@ from sampler.errors import InvalidParameterError
 
 # A tokenizer does not say which of its special tokens ends a sequence; these are the names in use.
 END_OF_SEQUENCE_NAMES = frozenset(
-    {
-        "</s>",
-        "<eos>",
-        "[EOS]",
-        "<|eos|>",
-        "<EOS_TOKEN>",
-        "<|endoftext|>",
-        "<|end_of_text|>",
-        "<\uff5cend\u2581of\u2581sentence\uff5c>",
-        "<|end|>",
-        "<|return|>",
-        "<|im_end|>",
-        "<|eot|>",
-        "<|eot_id|>",
-        "<|eom_id|>",
-        "<end_of_turn>",
-        "<end_of_utterance>",
-        "<|END_OF_TURN_TOKEN|>",
-    }
+    (
+        "</s> <eos> [EOS] <|eos|> <EOS_TOKEN> <|endoftext|> <|end_of_text|> <|return|> "
+        "<\uff5cend\u2581of\u2581sentence\uff5c> <|end|> <|im_end|> <|eot|> <|eot_id|> <|eom_id|> "
+        "<end_of_turn> <end_of_utterance> <|END_OF_TURN_TOKEN|>"
+    ).split()
 )
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -212,8 +198,10 @@ def _readers(tokenizer: Tokenizer) -> tuple[_Reader, _Reader]:
     if any(_is_byte_level(step) for step in steps):
         _refuse(step for step in steps if step["type"] not in ("ByteLevel", "Fuse"))
         return _byte_level_reader(), str.encode
-    has_byte_tokens = bool(getattr(model, "byte_fallback", False))
-    reader = _byte_fallback_reader(steps, has_byte_tokens)
+    has_byte_tokens = getattr(model, "byte_fallback", False) or any(
+        step["type"] == "ByteFallback" for step in steps
+    )
+    reader = _byte_fallback_reader(_replacements(steps), has_byte_tokens)
     return reader, reader
 
 
@@ -269,14 +257,14 @@ def _byte_level_reader() -> _Reader:
     return read
 
 
-def _byte_fallback_reader(steps: Sequence[dict[str, Any]], has_byte_tokens: bool) -> _Reader:
-    """Reads tokens with replaced characters (the visible space) and, if any, ``<0xNN>`` bytes.
+def _replacements(steps: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What a decoder puts in place of what in each token; any other kind of step is refused.
 
     A final Strip, and Metaspace at the start, only take the first space of a whole decoded text.
     Generated text continues a prompt, so that space is real and stays.
     """
     replacements: list[tuple[str, str]] = []
-    refused: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = [] if steps else [{"type": "no steps"}]
     fused = False
     for step in steps:
         match step:
@@ -284,17 +272,22 @@ def _byte_fallback_reader(steps: Sequence[dict[str, Any]], has_byte_tokens: bool
                 replacements.append((pattern, content))
             case {"type": "Metaspace", "replacement": replacement}:
                 replacements.append((replacement, " "))
-            case {"type": "ByteFallback"}:
-                has_byte_tokens = True
             case {"type": "Fuse"}:
                 fused = True
+            case {"type": "ByteFallback"}:
+                pass
             case {"type": "Strip", "content": " ", "stop": 0} if fused:
                 pass
             case _:
                 refused.append(step)
-    if not steps:
-        refused.append({"type": "no steps"})
     _refuse(refused)
+    return replacements
+
+
+def _byte_fallback_reader(
+    replacements: Sequence[tuple[str, str]], has_byte_tokens: bool
+) -> _Reader:
+    """Reads plain text with `replacements` and, if any, tokens that spell a byte as ``<0xNN>``."""
 
     def read(token: str) -> bytes:
         if has_byte_tokens and (byte := _BYTE_TOKEN.fullmatch(token)):

@@ -10,7 +10,7 @@ from example_tokenizers import (
     trained_byte_fallback,
     trained_byte_level,
 )
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from sampler.errors import InvalidParameterError
 from sampler.vocabulary import Vocabulary
@@ -76,6 +76,12 @@ def test_byte_level_is_recognised_by_decoder_or_else_by_pre_tokenizer(decoder):
 def test_byte_fallback_is_recognised_with_replace_or_metaspace(steps):
     vocabulary = Vocabulary.from_tokenizer(with_decoder(steps))
     assert [vocabulary.token_bytes(i) for i in range(3)] == [b"a", b" b", b"C"]
+
+
+def test_byte_tokens_are_bytes_when_only_the_model_says_so():
+    tokenizer = Tokenizer(models.BPE(vocab={"<0x43>": 0}, merges=[], byte_fallback=True))
+    tokenizer.decoder = decoders.Metaspace()
+    assert Vocabulary.from_tokenizer(tokenizer).token_bytes(0) == b"C"
 
 
 def test_byte_tokens_are_text_when_neither_decoder_nor_model_knows_them():
@@ -238,10 +244,10 @@ def test_prompts_are_neither_cut_nor_padded():
 
 
 def test_encode_adds_what_the_post_processor_adds():
-    from tokenizers.processors import TemplateProcessing
-
     tokenizer = copy_of(trained_byte_fallback())
-    tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
     assert Vocabulary.from_tokenizer(tokenizer).encode("the")[0] == 1
 
 
