@@ -21,13 +21,13 @@ from tokenizers import AddedToken, Tokenizer
 from sampler.errors import InvalidParameterError
 
 # A tokenizer does not say which of its special tokens ends a sequence; these are the names in use.
-END_OF_SEQUENCE_NAMES = frozenset(
-    (
-        "</s> <eos> [EOS] <|eos|> <EOS_TOKEN> <|endoftext|> <|end_of_text|> <|return|> "
-        "<\uff5cend\u2581of\u2581sentence\uff5c> <|end|> <|im_end|> <|eot|> <|eot_id|> <|eom_id|> "
-        "<end_of_turn> <end_of_utterance> <|END_OF_TURN_TOKEN|>"
-    ).split()
-)
+# fmt: off
+END_OF_SEQUENCE_NAMES = frozenset({
+    "</s>", "<eos>", "[EOS]", "<|eos|>", "<EOS_TOKEN>", "<|endoftext|>", "<|end_of_text|>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>", "<|end|>", "<|return|>", "<|im_end|>", "<|eot|>",
+    "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>",
+})
+# fmt: on
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
