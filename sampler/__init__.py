@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from sampler.distribution import Distribution as Distribution
     from sampler.distribution import next_token_distribution as next_token_distribution
     from sampler.errors import SamplerError as SamplerError
+    from sampler.events import GenerateResponse as GenerateResponse
+    from sampler.events import StreamEvent as StreamEvent
+    from sampler.generator import EventStream as EventStream
+    from sampler.generator import Generator as Generator
+    from sampler.generator import default_generator as default_generator
     from sampler.limits import Limits as Limits
+    from sampler.model import Model as Model
+    from sampler.model import SequenceView as SequenceView
     from sampler.parameters import SamplingParameters as SamplingParameters
     from sampler.parameters import Watermark as Watermark
+    from sampler.request import GenerateRequest as GenerateRequest
+    from sampler.request import StoppingCriteria as StoppingCriteria
+    from sampler.startup import warmup as warmup
     from sampler.vocabulary import Vocabulary as Vocabulary
 
 __version__ = "0.1.0"
@@ -23,13 +33,23 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchSampler": "sampler.batch_sampler",
     "Distribution": "sampler.distribution",
-    "SampledTokens": "sampler.batch_sampler",
-    "Vocabulary": "sampler.vocabulary",
-    "next_token_distribution": "sampler.distribution",
+    "EventStream": "sampler.generator",
+    "GenerateRequest": "sampler.request",
+    "GenerateResponse": "sampler.events",
+    "Generator": "sampler.generator",
     "Limits": "sampler.limits",
+    "Model": "sampler.model",
+    "SampledTokens": "sampler.batch_sampler",
     "SamplerError": "sampler.errors",
     "SamplingParameters": "sampler.parameters",
+    "SequenceView": "sampler.model",
+    "StoppingCriteria": "sampler.request",
+    "StreamEvent": "sampler.events",
+    "Vocabulary": "sampler.vocabulary",
     "Watermark": "sampler.parameters",
+    "default_generator": "sampler.generator",
+    "next_token_distribution": "sampler.distribution",
+    "warmup": "sampler.startup",
 }
 __all__ = sorted(_HOMES)
 

@@ -26,42 +26,62 @@ class SequenceView:
     id : stable for the life of the sequence and never used again, a key for a KV cache
     """
 
-    __slots__ = ("_ids", "_shown", "_size", "_visible", "id")
+    __slots__ = ("_context", "id")
 
-    def __init__(self, sequence_id: int, token_ids: Sequence[int], feed_one_by_one: bool) -> None:
+    def __init__(self, sequence_id: int, context: "SequenceContext") -> None:
         self.id = sequence_id
-        self._ids = np.array(token_ids, np.int64)
-        self._size = len(token_ids)
-        self._visible = 1 if feed_one_by_one else self._size
-        self._shown = 0
+        self._context = context
 
     @property
     def token_ids(self) -> npt.NDArray[np.int64]:
         """int64[n], the whole context: prompt, then generated tokens."""
-        return self._read_only(0)
+        return self._context.read_only(0)
 
     @property
     def new_token_ids(self) -> npt.NDArray[np.int64]:
         """int64[m], the end of the context that the model has not been shown yet; m >= 1."""
-        return self._read_only(self._shown)
+        return self._context.read_only(self._context.shown)
 
-    def _read_only(self, start: int) -> npt.NDArray[np.int64]:
-        view = self._ids[start : self._visible]
-        view.flags.writeable = False
-        return view
 
-    def _append(self, token_id: int) -> None:
+class SequenceContext:
+    """The token ids behind a view, and how much of them the model may see and has seen.
+
+    Parameters
+    ----------
+    sequence_id : becomes the `id` of the view
+    token_ids : the prompt, never empty
+    feed_one_by_one : let the model see the first token only, until `feed` shows more
+    """
+
+    __slots__ = ("_ids", "_size", "_visible", "shown", "view")
+
+    def __init__(self, sequence_id: int, token_ids: Sequence[int], feed_one_by_one: bool) -> None:
+        self.view = SequenceView(sequence_id, self)
+        self.shown = 0
+        self._ids = np.array(token_ids, np.int64)
+        self._size = len(token_ids)
+        self._visible = 1 if feed_one_by_one else self._size
+
+    def read_only(self, start: int) -> npt.NDArray[np.int64]:
+        """The visible ids from `start`, not writable."""
+        ids = self._ids[start : self._visible]
+        ids.flags.writeable = False
+        return ids
+
+    def append(self, token_id: int) -> None:
+        """Adds a generated token, visible at the next step."""
         if self._size == len(self._ids):
             self._ids = np.concatenate([self._ids, np.empty_like(self._ids)])
         self._ids[self._size] = token_id
         self._size += 1
         self._visible = self._size
 
-    def _mark_shown(self) -> None:
-        self._shown = self._visible
+    def mark_shown(self) -> None:
+        """Notes that the model was called with what is visible."""
+        self.shown = self._visible
 
-    def _feed(self) -> int | None:
-        """Shows one more token of the prompt at the next step; its id, None when all are shown."""
+    def feed(self) -> int | None:
+        """The id of one more prompt token, visible from now on; None when all are visible."""
         if self._visible == self._size:
             return None
         self._visible += 1

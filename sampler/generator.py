@@ -1,0 +1,267 @@
+"""The front door: a request in, events out; synchronous, threaded and asyncio callers alike.
+
+What can be said before the first token is said in the caller's own thread: validation, length
+checks, grammar compilation. Only a request that is fully prepared reaches the scheduler's thread,
+so nothing a request contains can hold up the others' tokens.
+"""
+
+import asyncio
+import queue
+import secrets
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from sampler.candidate import Plan
+from sampler.errors import InvalidParameterError, SamplerError
+from sampler.events import GenerateResponse, StreamEvent
+from sampler.grammar import GrammarCompiler
+from sampler.job import Job
+from sampler.limits import Limits
+from sampler.model import Model, ModelCaller
+from sampler.request import GenerateRequest, validate_request
+from sampler.scheduler import Scheduler
+from sampler.stopping import StopStrings
+from sampler.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Request = Mapping[str, Any] | GenerateRequest
+
+
+class EventStream(Iterator[StreamEvent]):
+    """The events of one request, one for each token; the last one has `generated_text`.
+
+    Closing it, or letting go of it, ends the request and frees its row before the next step.
+    """
+
+    def __init__(self, job: Job, items: "queue.SimpleQueue[StreamEvent | SamplerError]") -> None:
+        self._job = job
+        self._items = items
+        self._ended = False
+
+    def __next__(self) -> StreamEvent:
+        if self._ended:
+            raise StopIteration
+        item = self._items.get()
+        if isinstance(item, SamplerError):
+            self._ended = True
+            raise item
+        self._ended = item.generated_text is not None
+        return item
+
+    def close(self) -> None:
+        """Ends the request; further events are not waited for."""
+        self._ended = True
+        self._job.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._job.cancel()
+
+
+class Generator:
+    """Generates with any model callback; requests of all threads share its batch.
+
+    Parameters
+    ----------
+    model : see `sampler.model.Model`; called from one thread, never twice at the same time
+    tokenizer : a `tokenizers.Tokenizer` (byte-level or byte-fallback), or its `Vocabulary`
+    max_batch_size : rows that are stepped together, >= 1
+    max_waiting : requests that may wait for a row, >= 1; one more is an OverloadedError
+    limits : what one request may ask for
+    eos_token_ids : what ends a sequence; None takes the well-known names among the special tokens
+    unknown_parameters : "refuse" names them in an error, "ignore" names them in the details
+    strict_tgi : refuse exactly what TGI refuses, with its texts
+
+    Raises
+    ------
+    InvalidParameterError : a value outside its range, a tokenizer of another kind
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: "Tokenizer | Vocabulary",
+        max_batch_size: int = 32,
+        max_waiting: int = 128,
+        limits: Limits | None = None,
+        *,
+        eos_token_ids: Iterable[int] | None = None,
+        unknown_parameters: Literal["refuse", "ignore"] = "refuse",
+        strict_tgi: bool = False,
+    ) -> None:
+        if not isinstance(max_waiting, int) or max_waiting < 1:
+            raise InvalidParameterError(f"`max_waiting` must be >= 1. Given: {max_waiting!r}")
+        if unknown_parameters not in ("refuse", "ignore"):
+            raise InvalidParameterError(
+                f"`unknown_parameters` must be 'refuse' or 'ignore'. Given: {unknown_parameters!r}"
+            )
+        if not isinstance(tokenizer, Vocabulary):
+            tokenizer = Vocabulary.from_tokenizer(tokenizer, eos_token_ids)
+        self.vocabulary = tokenizer
+        self.limits = limits or Limits()
+        self._unknown_parameters = unknown_parameters
+        self._strict_tgi = strict_tgi
+        self._grammars = GrammarCompiler(self.vocabulary, limits=self.limits)
+        caller = ModelCaller(model, self.vocabulary.size)
+        self._scheduler = Scheduler(caller, self.vocabulary, max_batch_size, max_waiting)
+        # also runs at interpreter exit; it holds the scheduler only, so a forgotten generator ends
+        self._finalizer = weakref.finalize(self, self._scheduler.close)
+
+    def generate_stream(self, request: Request) -> EventStream:
+        """The events of `request`, as its tokens are generated.
+
+        Parameters
+        ----------
+        request : the wire form (``{"inputs": ..., "parameters": {...}}``) or a `GenerateRequest`
+
+        Raises
+        ------
+        InvalidParameterError : everything that is wrong with the request, at once
+        GrammarError : a grammar that is not valid, not supported or too large
+        OverloadedError : the waiting queue is full
+        SamplerError : from the iterator: generation failed, or the generator was closed
+        """
+        items: queue.SimpleQueue[StreamEvent | SamplerError] = queue.SimpleQueue()
+        job = Job(items.put)
+        self._submit(job, request, stream=True)
+        return EventStream(job, items)
+
+    def generate(self, request: Request) -> GenerateResponse:
+        """The whole answer to `request`; parameters and errors as for `generate_stream`."""
+        items: queue.SimpleQueue[StreamEvent | SamplerError] = queue.SimpleQueue()
+        job = Job(items.put)
+        self._submit(job, request, stream=False)
+        for _ in EventStream(job, items):
+            pass
+        return job.response()
+
+    async def agenerate_stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+        """The asyncio twin of `generate_stream`; errors come with the first event."""
+        items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
+        async for event in self._events(self._async_job(items), items, request, stream=True):
+            yield event
+
+    async def agenerate(self, request: Request) -> GenerateResponse:
+        """The asyncio twin of `generate`."""
+        items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
+        job = self._async_job(items)
+        async for _ in self._events(job, items, request, stream=False):
+            pass
+        return job.response()
+
+    def close(self) -> None:
+        """Ends what is unfinished with IncompleteGenerationError and joins the worker thread."""
+        self._finalizer()
+        self._grammars.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _async_job(items: "asyncio.Queue[StreamEvent | SamplerError]") -> Job:
+        loop = asyncio.get_running_loop()
+
+        def put(item: StreamEvent | SamplerError) -> None:
+            loop.call_soon_threadsafe(items.put_nowait, item)
+
+        return Job(put)
+
+    async def _events(
+        self,
+        job: Job,
+        items: "asyncio.Queue[StreamEvent | SamplerError]",
+        request: Request,
+        stream: bool,
+    ) -> AsyncIterator[StreamEvent]:
+        try:
+            await asyncio.to_thread(self._submit, job, request, stream)
+            while True:
+                item = await items.get()
+                if isinstance(item, SamplerError):
+                    raise item
+                yield item
+                if item.generated_text is not None:
+                    return
+        finally:
+            job.cancel()  # also when the awaiting task was cancelled while the request was prepared
+
+    def _submit(self, job: Job, request: Request, stream: bool) -> None:
+        self._scheduler.reserve()
+        try:
+            job.prepare(self._plan(request, stream))
+            self._scheduler.submit(job)
+        except BaseException:
+            self._scheduler.release()
+            raise
+
+    def _plan(self, request: Request, stream: bool) -> Plan:
+        encode = _Once(self.vocabulary.encode)
+        valid = validate_request(
+            request,
+            limits=self.limits,
+            stream=stream,
+            count_tokens=lambda text: len(encode(text)),
+            vocab_size=self.vocabulary.size,
+            strict_tgi=self._strict_tgi,
+            unknown_parameters=self._unknown_parameters,
+        )
+        limit = self.limits.max_input_tokens if valid.truncate is None else valid.truncate
+        prompt = tuple(encode(valid.inputs)[-limit:])
+        if not prompt:
+            raise InvalidParameterError("`inputs` must have at least one token. Given: none")
+        seed = valid.parameters.seed
+        return Plan(
+            request=valid,
+            vocabulary=self.vocabulary,
+            prompt_token_ids=prompt,
+            max_new_tokens=valid.stopping.max_new_tokens
+            or self.limits.max_total_tokens - len(prompt),
+            seed=secrets.randbits(64) if seed is None else seed,
+            stop=StopStrings(valid.stopping.stop),
+            grammar=self._grammars.compile(valid.grammar) if valid.grammar else None,
+        )
+
+
+class _Once:
+    """A function of one text that remembers its last answer: prompts are tokenized once."""
+
+    def __init__(self, function: Callable[[str], list[int]]) -> None:
+        self._function = function
+        self._last: tuple[str, list[int]] | None = None
+
+    def __call__(self, text: str) -> list[int]:
+        if self._last is None or self._last[0] != text:
+            self._last = (text, self._function(text))
+        return self._last[1]
+
+
+def default_generator(**options: Any) -> Generator:
+    """A generator over the embedded demo model, ready right after installation.
+
+    Parameters
+    ----------
+    options : keyword arguments of `Generator`
+
+    The model is a small n-gram demo that shows the engine at work; what it writes means little.
+    """
+    from sampler.models.demo import demo_tokenizer
+    from sampler.models.ngram import NgramModel
+
+    return Generator(NgramModel.load(), demo_tokenizer(), **options)

@@ -1,0 +1,270 @@
+"""Continuous batching: one thread that gives rows to requests and steps them together.
+
+    repeat: drop what was cancelled, give free rows to waiting candidates, step all rows once
+
+Requests join and leave between steps only. The thread starts with the first request and is joined
+by `close`. Rows are given out in turn, one candidate of each waiting request at a time, so a
+request with many candidates cannot keep the others waiting.
+"""
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.batch_sampler import BatchSampler, SampledTokens
+from sampler.candidate import Candidate, Draw
+from sampler.errors import (
+    IncompleteGenerationError,
+    ModelCallbackError,
+    OverloadedError,
+    SamplerError,
+)
+from sampler.events import PrefillToken
+from sampler.grammar import allocate_token_bitmask
+from sampler.job import Job
+from sampler.model import ModelCaller
+from sampler.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+
+class _Live:
+    """A candidate that has a row."""
+
+    __slots__ = ("candidate", "handle", "job", "scored")
+
+    def __init__(self, job: Job, candidate: Candidate, handle: int) -> None:
+        self.job = job
+        self.candidate = candidate
+        self.handle = handle
+        self.scored: list[PrefillToken] | None = None  # of a prompt that is fed token by token
+
+
+class Scheduler:
+    """Steps the candidates of all requests; see the module.
+
+    Parameters
+    ----------
+    model : the model behind its checks
+    vocabulary : of its tokenizer
+    max_batch_size : rows stepped together
+    max_waiting : requests that may wait when all rows are taken
+    """
+
+    def __init__(
+        self, model: ModelCaller, vocabulary: Vocabulary, max_batch_size: int, max_waiting: int
+    ) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+        self._max_batch_size = max_batch_size
+        self._max_waiting = max_waiting
+        self._sampler = BatchSampler(vocabulary.size, max_batch_size)
+        self._bitmask = allocate_token_bitmask(max_batch_size, vocabulary.size)
+        self._sequence_ids = itertools.count()
+        self._live: list[_Live] = []
+        # what other threads touch, under the condition
+        self._condition = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._reserved = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def reserve(self) -> None:
+        """Takes a place in the queue, to be given back by `release` or passed on by `submit`.
+
+        Raises OverloadedError when none is free, IncompleteGenerationError after `close`.
+        """
+        with self._condition:
+            self._check_open()
+            if self._reserved - (self._max_batch_size - len(self._live)) >= self._max_waiting:
+                raise OverloadedError
+            self._reserved += 1
+
+    def release(self) -> None:
+        """Gives a reserved place back."""
+        with self._condition:
+            self._reserved -= 1
+
+    def submit(self, job: Job) -> None:
+        """Queues a prepared job; its reserved place is given back when it starts or is dropped."""
+        with self._condition:
+            self._check_open()
+            self._waiting.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="sampler-scheduler", daemon=True
+                )
+                self._thread.start()
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Ends every unfinished request with IncompleteGenerationError and joins the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise IncompleteGenerationError("the generator is closed")
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            try:
+                self._drop_cancelled()
+                self._admit()
+                self._step()
+            except Exception as error:  # a fault of ours must not leave callers waiting for ever
+                logger.exception("the scheduler failed")
+                self._end_all(SamplerError(f"internal error: {error!r}"))
+        self._end_all(IncompleteGenerationError())
+
+    def _wait_for_work(self) -> bool:
+        with self._condition:
+            while not (self._closed or self._waiting or self._live):
+                self._condition.wait()
+            return not self._closed
+
+    def _drop_cancelled(self) -> None:
+        for live in [live for live in self._live if live.job.cancelled]:
+            self._retire(live)
+        with self._condition:
+            kept = deque(job for job in self._waiting if not job.cancelled)
+            unstarted = [job for job in self._waiting if job.cancelled and not job.started]
+            self._waiting = kept
+            self._reserved -= len(unstarted)
+
+    def _end_all(self, error: SamplerError) -> None:
+        with self._condition:
+            jobs = {*self._waiting, *(live.job for live in self._live)}
+        for job in jobs:
+            job.fail(error)
+        self._drop_cancelled()
+
+    def _admit(self) -> None:
+        while len(self._live) < self._max_batch_size:
+            with self._condition:
+                if not self._waiting:
+                    return
+                job = self._waiting.popleft()
+                self._reserved -= job.started == 0
+            self._guarded(job, partial(self._start, job))
+            if job.has_more and not job.cancelled:
+                with self._condition:
+                    self._waiting.append(job)
+
+    def _start(self, job: Job) -> None:
+        """Gives the next candidate of `job` a row."""
+        wants_prefill = job.plan.request.decoder_input_details and not job.started
+        feed = wants_prefill and not self._model.scores_prompts
+        candidate = job.next_candidate(next(self._sequence_ids), feed)
+        handle = self._sampler.add(candidate.parameters, candidate.plan.prompt_token_ids)
+        live = _Live(job, candidate, handle)
+        self._live.append(live)
+        if feed:
+            live.scored = [self._prefill_token(candidate.plan.prompt_token_ids[0], None)]
+        elif wants_prefill:
+            job.prefill = self._score_prompt(candidate)
+
+    def _score_prompt(self, candidate: Candidate) -> tuple[PrefillToken, ...]:
+        first, *rest = candidate.plan.prompt_token_ids
+        logits = self._model.prompt_logits(candidate.context.view)
+        logprobs = self._sampler.score(logits[: len(rest)], rest)
+        scored = zip(rest, logprobs, strict=True)
+        return (
+            self._prefill_token(first, None),
+            *(self._prefill_token(token_id, float(logprob)) for token_id, logprob in scored),
+        )
+
+    def _prefill_token(self, token_id: int, logprob: float | None) -> PrefillToken:
+        text = self._vocabulary.token_text(token_id)
+        return PrefillToken(id=token_id, text=text, logprob=logprob)
+
+    def _step(self) -> None:
+        """One model call and one token for each row."""
+        shown = [live for live in self._live if not live.job.cancelled]
+        if not shown:
+            return
+        try:
+            logits = self._model.logits([live.candidate.context.view for live in shown])
+        except ModelCallbackError as error:
+            for job in {live.job for live in shown}:
+                job.fail(error)
+            return
+        drawing = []
+        for row, live in enumerate(shown):
+            live.candidate.context.mark_shown()
+            if not self._feed_prompt(live, logits[row]):
+                drawing.append((row, live))
+        if drawing:
+            self._draw(logits, drawing)
+
+    def _feed_prompt(self, live: _Live, logits: npt.NDArray[np.float32]) -> bool:
+        """Scores the next token of a prompt that is fed token by token; False at its end."""
+        if live.scored is None:
+            return False
+        token_id = live.candidate.context.feed()
+        if token_id is None:
+            live.job.prefill = tuple(live.scored)
+            live.scored = None
+            return False
+        logprob = self._sampler.score(logits[None], [token_id])[0]
+        live.scored.append(self._prefill_token(token_id, float(logprob)))
+        return True
+
+    def _draw(self, logits: npt.NDArray[np.float32], drawing: list[tuple[int, _Live]]) -> None:
+        """Draws for the rows in `drawing`, (row of logits, candidate) pairs."""
+        bitmask = None
+        if any(live.candidate.restricted for _, live in drawing):
+            bitmask = self._bitmask[: len(drawing)]
+            bitmask[:] = -1
+            for at, (_, live) in enumerate(drawing):
+                self._guarded(live.job, partial(live.candidate.fill_bitmask, bitmask, at))
+        rows = [row for row, _ in drawing]
+        sampled = self._sampler.sample(
+            logits if len(rows) == len(logits) else logits[rows],
+            bitmask,
+            rows=[live.handle for _, live in drawing],
+        )
+        for at, (_, live) in enumerate(drawing):
+            if not live.job.cancelled:
+                self._guarded(live.job, partial(self._take, live, sampled, at))
+
+    def _take(self, live: _Live, sampled: SampledTokens, at: int) -> None:
+        if at in sampled.errors:
+            raise sampled.errors[at]
+        live.candidate.take(
+            Draw(
+                token_id=int(sampled.token_ids[at]),
+                logprob=sampled.logprobs[at],
+                processed_logprob=float(sampled.processed_logprobs[at]),
+                top_token_ids=sampled.top_token_ids[at],
+                top_logprobs=sampled.top_logprobs[at],
+            )
+        )
+        if live.candidate.finish_reason is not None:
+            self._retire(live)
+        live.job.advanced(live.candidate)
+
+    def _retire(self, live: _Live) -> None:
+        self._live.remove(live)
+        self._sampler.remove(live.handle)
+        self._model.release(live.candidate.context.view.id)
+
+    @staticmethod
+    def _guarded(job: Job, action: Callable[[], None]) -> None:
+        """Runs `action`; whatever it raises ends `job` and no other."""
+        try:
+            action()
+        except SamplerError as error:
+            job.fail(error)
+        except Exception as error:
+            logger.exception("a request failed")
+            job.fail(SamplerError(f"internal error: {error!r}"))

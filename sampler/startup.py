@@ -1,0 +1,49 @@
+"""Getting the kernels ready: compiled once on a machine, loaded from the cache after that."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+
+def warmup(wait: bool = True) -> threading.Thread:
+    """The thread that compiles or loads every kernel; already ended when `wait` is true.
+
+    Parameters
+    ----------
+    wait : return only when all kernels are ready (neutral: True)
+    """
+    thread = threading.Thread(target=_run_all, name="sampler-warmup", daemon=True)
+    thread.start()
+    if wait:
+        thread.join()
+    return thread
+
+
+def steps() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each group of kernels by name, and the call that makes it ready."""
+    from sampler.batch_sampler import BatchSampler
+    from sampler.distribution import next_token_distribution
+    from sampler.kernels.philox import derived_seed
+    from sampler.parameters import SamplingParameters
+
+    logits = np.zeros((1, 2), np.float32)
+    sampler = BatchSampler(2, 1)
+    yield "watermark", lambda: sampler.add(SamplingParameters(watermark=True), [0])
+    yield "sampling", lambda: sampler.sample(logits)
+    yield "prompt scores", lambda: sampler.score(logits, [0])
+    yield "distributions", lambda: next_token_distribution(logits[0], SamplingParameters())
+    yield "seeds", lambda: derived_seed(np.uint64(0), 1)
+
+
+def compiled() -> bool:
+    """Whether the sampling kernels of this version are in the cache of this machine."""
+    from sampler.kernels.sampling import sample_batch
+
+    cache = getattr(sample_batch, "_cache", None)
+    return bool(cache is not None and cache._cache_file._load_index())
+
+
+def _run_all() -> None:
+    for _, step in steps():
+        step()
