@@ -15,6 +15,7 @@ servers. This module imports nothing of the project, so every layer may raise th
 """
 
 from collections.abc import Sequence
+from reprlib import Repr
 from typing import ClassVar
 
 
@@ -99,3 +100,23 @@ class IncompleteGenerationError(SamplerError):
 
     def __init__(self, message: str = "Incomplete generation") -> None:
         super().__init__(message)
+
+
+class _Shown(Repr):
+    """A `repr` that stays short and never fails, whatever a request contains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 120
+        self.maxlong = 40
+        self.maxlevel = 3
+
+    def repr_int(self, x: int, level: int) -> str:
+        if x.bit_length() > 512:  # repr refuses integers of thousands of digits
+            return f"an integer of {x.bit_length()} bits"
+        return super().repr_int(x, level)
+
+
+def shown(value: object) -> str:
+    """`value` as it stands in an error message: its repr, cut where it is long or deep."""
+    return _Shown().repr(value)

@@ -1,13 +1,14 @@
 """The one place for limits: how much a request, a grammar and a cache may take."""
 
+import math
 from dataclasses import dataclass, fields
 
-from sampler.errors import InvalidParameterError
+from sampler.errors import InvalidParameterError, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request may ask for. Every field is a positive number.
+    """What one request may ask for. Every field is finite and > 0.
 
     Attributes
     ----------
@@ -26,7 +27,7 @@ class Limits:
 
     Raises
     ------
-    InvalidParameterError : a limit that is not a positive number
+    InvalidParameterError : a limit that is not an integer > 0 (seconds: a number > 0)
     """
 
     max_input_tokens: int = 4096
@@ -43,12 +44,17 @@ class Limits:
     grammar_cache_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{field.name}` must be a number > 0. Given: {value!r}"
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), bool)
-            or not isinstance(value, int | float)
-            or not value > 0
-        ]
+        problems = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            accepted, noun = ((int,), "integer") if field.type is int else ((int, float), "number")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, accepted)
+                or not 0 < value < math.inf
+            ):
+                problems.append(
+                    f"`{field.name}` must be a finite {noun} > 0. Given: {shown(value)}"
+                )
         if problems:
             raise InvalidParameterError(problems)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sampler.errors import InvalidParameterError
+from sampler.errors import InvalidParameterError, shown
 
 Logprobs = Literal["processed", "raw"]
 MAX_SEED = 2**64 - 1
@@ -18,9 +18,18 @@ MAX_SEED = 2**64 - 1
 class Range(NamedTuple):
     """The legal values of one numeric parameter; `text` ends the sentence "`name` must be ..."."""
 
-    kind: type
+    kind: type[int] | type[float]
     holds: Callable[[Any], bool]
     text: str
+
+    def accepts_type(self, value: object) -> bool:
+        """Whether `value` is a number of this kind: no bool, and finite as a float64."""
+        if isinstance(value, bool) or not isinstance(value, int | self.kind):
+            return False
+        try:
+            return self.kind is int or math.isfinite(value)
+        except OverflowError:
+            return False
 
 
 RANGES: Mapping[str, Range] = {
@@ -37,16 +46,17 @@ RANGES: Mapping[str, Range] = {
 }
 
 
+_BIAS = Range(float, lambda x: True, "finite")
+
+
 def range_problem(name: str, value: object, legal: Range | None = None) -> str | None:
     """What is wrong with a numeric `value`, or None: its type, finiteness and range."""
     legal = legal or RANGES[name]
-    accepted: tuple[type, ...] = (int,) if legal.kind is int else (int, float)
-    noun = "an integer" if legal.kind is int else "a finite number"
-    number = not isinstance(value, bool) and isinstance(value, accepted)
-    if not number or (isinstance(value, float) and not math.isfinite(value)):
-        return f"`{name}` must be {noun} {legal.text}. Given: {value!r}"
+    if not legal.accepts_type(value):
+        noun = "an integer" if legal.kind is int else "a finite number"
+        return f"`{name}` must be {noun} {legal.text}. Given: {shown(value)}"
     if not legal.holds(value):
-        return f"`{name}` must be {legal.text}. Given: {value!r}"
+        return f"`{name}` must be {legal.text}. Given: {shown(value)}"
     return None
 
 
@@ -85,7 +95,9 @@ class Watermark:
         }
         problems = [range_problem(f"watermark.{n}", getattr(self, n), r) for n, r in ranges.items()]
         if self.scheme != "green_list":
-            problems.insert(0, f"`watermark.scheme` must be 'green_list'. Given: {self.scheme!r}")
+            problems.insert(
+                0, f"`watermark.scheme` must be 'green_list'. Given: {shown(self.scheme)}"
+            )
         if found := [problem for problem in problems if problem]:
             raise InvalidParameterError(found)
 
@@ -141,6 +153,8 @@ class SamplingParameters:
     def __post_init__(self) -> None:
         if problems := sampling_problems({n: getattr(self, n) for n in self.__slots__}):
             raise InvalidParameterError(problems)
+        if self.logit_bias is not None:  # the caller may go on changing its own mapping
+            object.__setattr__(self, "logit_bias", dict(self.logit_bias))
 
     @property
     def is_greedy(self) -> bool:
@@ -172,13 +186,15 @@ def sampling_problems(values: Mapping[str, object]) -> list[str]:
         if name in values and not (name == "seed" and values[name] is None):
             problems.append(range_problem(name, values[name]))
     if not isinstance(values.get("do_sample", False), bool):
-        problems.append(f"`do_sample` must be true or false. Given: {values['do_sample']!r}")
+        problems.append(f"`do_sample` must be true or false. Given: {shown(values['do_sample'])}")
     if not isinstance(values.get("watermark", False), bool | Watermark):
         problems.append(
-            f"`watermark` must be true, false or a Watermark. Given: {values['watermark']!r}"
+            f"`watermark` must be true, false or a Watermark. Given: {shown(values['watermark'])}"
         )
     if values.get("logprobs", "processed") not in ("processed", "raw"):
-        problems.append(f"`logprobs` must be 'processed' or 'raw'. Given: {values['logprobs']!r}")
+        problems.append(
+            f"`logprobs` must be 'processed' or 'raw'. Given: {shown(values['logprobs'])}"
+        )
     problems += _logit_bias_problems(values.get("logit_bias"))
     return [problem for problem in problems if problem]
 
@@ -187,18 +203,14 @@ def _logit_bias_problems(bias: object) -> list[str]:
     if bias is None:
         return []
     if not isinstance(bias, Mapping):
-        return [f"`logit_bias` must map token ids to numbers. Given: {bias!r}"]
+        return [f"`logit_bias` must map token ids to numbers. Given: {shown(bias)}"]
     problems = []
     for token_id, value in bias.items():
         if isinstance(token_id, bool) or not isinstance(token_id, int) or token_id < 0:
-            problems.append(f"`logit_bias` ids must be integers >= 0. Given: {token_id!r}")
-        elif (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or math.isnan(value)
-            or value == math.inf
-        ):
+            problems.append(f"`logit_bias` ids must be integers >= 0. Given: {shown(token_id)}")
+        elif not (_BIAS.accepts_type(value) or (isinstance(value, float) and value == -math.inf)):
             problems.append(
-                f"`logit_bias` of id {token_id} must be a finite number or -inf. Given: {value!r}"
+                f"`logit_bias` of id {shown(token_id)} must be a finite number or -inf."
+                f" Given: {shown(value)}"
             )
     return problems

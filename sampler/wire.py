@@ -1,0 +1,223 @@
+"""The wire form of a request: which fields there are and how each JSON value is read.
+
+`TOP_LEVEL` and `PARAMETERS` are the only lists of wire names. Reading looks at types alone: a
+reader gives the Python value or raises what is wrong with it; `sampler.rules` then judges ranges.
+JSON types are taken literally: true is no number, 10.0 is no integer (10 is a number), "5" is
+neither. Null means the default for numbers and objects, as in TGI; for switches and lists it is
+refused.
+"""
+
+import json
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from sampler.errors import InvalidParameterError, shown
+from sampler.parameters import RANGES, Range, Watermark, range_problem
+
+Reader = Callable[[str, Any], Any]
+
+REQUEST_RANGES: Mapping[str, Range] = {
+    "best_of": Range(int, lambda x: x > 0, "strictly positive"),
+    "max_new_tokens": Range(int, lambda x: x > 0, "strictly positive"),
+    "min_new_tokens": Range(int, lambda x: x >= 0, ">= 0"),
+    "truncate": Range(int, lambda x: x > 0, "strictly positive"),
+}
+
+
+class Field(NamedTuple):
+    """How one wire field is read, and whether null stands for its default."""
+
+    read: Reader
+    nullable: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    """A request as far as it could be read.
+
+    Attributes
+    ----------
+    values : what was read, by wire name; null and absent fields are not in it
+    problems : what could not be read
+    unreadable : names of those fields
+    unknown : paths of the fields that no table has
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+    unknown: list[str] = field(default_factory=list)
+
+    def read(self, table: Mapping[str, Field], given: Mapping[Any, Any], prefix: str = "") -> None:
+        """Adds the fields of `table` from `given`; unknown names are left to `note_unknown`."""
+        for name, (read, nullable) in table.items():
+            if name not in given or (nullable and given[name] is None):
+                continue
+            try:
+                self.values[name] = read(prefix + name, given[name])
+            except InvalidParameterError as error:
+                self.problems += error.problems
+                self.unreadable.add(name)
+
+    def note_unknown(self, known: Container[str], given: Mapping[Any, Any], prefix: str) -> None:
+        """Adds the names of `given` that are not `known` to `unknown`."""
+        self.unknown += [prefix + _printable(name) for name in given if name not in known]
+
+
+def read_request(body: object, parameters: Mapping[str, Field]) -> Draft:
+    """The draft of a request body; unknown fields are in `unknown`."""
+    draft = Draft()
+    if not isinstance(body, Mapping):
+        draft.problems.append(f"the request must be an object. Given: {shown(body)}")
+        return draft
+    draft.read(TOP_LEVEL, body)
+    draft.note_unknown(TOP_LEVEL, body, "")
+    if "inputs" not in body:
+        draft.problems.append("`inputs` is missing")
+    given = draft.values.pop("parameters", {})
+    draft.read(parameters, given, "parameters.")
+    draft.note_unknown(parameters, given, "parameters.")
+    return draft
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text; ValueError says where it is wrong, in the words of TGI."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        message = error.msg.replace("Expecting", "expected")
+        raise ValueError(f"{message} at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("recursion limit exceeded") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _printable(name: object) -> str:
+    fits = isinstance(name, str) and name.isprintable() and len(name) <= 100
+    return str(name) if fits else shown(name)
+
+
+def _wrong(path: str, must: str, value: object) -> InvalidParameterError:
+    return InvalidParameterError(f"`{path}` must be {must}. Given: {shown(value)}")
+
+
+def _number(legal: Range) -> Reader:
+    def read(path: str, value: Any) -> int | float:
+        if not legal.accepts_type(value):
+            raise InvalidParameterError(range_problem(path, value, legal) or "")
+        return legal.kind(value)
+
+    return read
+
+
+def _boolean(path: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(path, "true or false", value)
+    return value
+
+
+def _text(path: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong(path, "a string", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        must = f"Unicode text; it has a lone surrogate at character {error.start}"
+        raise _wrong(path, must, value) from None
+    return value
+
+
+def _object(path: str, value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(path, "an object", value)
+    return value
+
+
+def _texts(path: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise _wrong(path, "a list of strings", value)
+    return tuple(_text(f"{path}[{index}]", item) for index, item in enumerate(value))
+
+
+def _anything(path: str, value: Any) -> Any:
+    return value
+
+
+def _logit_bias(path: str, value: Any) -> dict[Any, Any]:
+    """JSON has only strings as keys: "123" is token 123. The values are for `sampler.rules`."""
+    bias = {_token_id(key): number for key, number in _object(path, value).items()}
+    if len(bias) < len(value):
+        raise _wrong(path, "an object that names each token id once", value)
+    return bias
+
+
+def _token_id(key: Any) -> Any:
+    digits = isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) <= 20
+    return int(key) if digits and (key == "0" or key[0] != "0") else key
+
+
+def _watermark(path: str, value: Any) -> bool | Watermark:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, Mapping):
+        raise _wrong(path, "true, false or an object", value)
+    _refuse_unknown(path, value, [item.name for item in fields(Watermark)])
+    return Watermark(**value)
+
+
+def _grammar(path: str, value: Any) -> dict[str, Any]:
+    """The shape only; whether a schema is valid is found when it is compiled."""
+    grammar = dict(_object(path, value))
+    _refuse_unknown(path, grammar, ["type", "value"])
+    kind = grammar.get("type")
+    if kind not in ("json", "json_object", "json_schema", "regex"):
+        raise _wrong(f"{path}.type", "'json', 'json_object', 'json_schema' or 'regex'", kind)
+    if "value" not in grammar:
+        raise InvalidParameterError(f"`{path}.value` is missing")
+    if kind == "regex":
+        _text(f"{path}.value", grammar["value"])
+    elif kind == "json_schema":
+        _named_schema(f"{path}.value", grammar["value"])
+    return grammar
+
+
+def _named_schema(path: str, value: Any) -> None:
+    # `strict` and `description` come with clients that also speak OpenAI's schema; what the first
+    # asks for is always done, the second is a comment.
+    _refuse_unknown(path, _object(path, value), ["name", "schema", "strict", "description"])
+    if "schema" not in value:
+        raise InvalidParameterError(f"`{path}.schema` is missing")
+    if value.get("name") is not None:
+        _text(f"{path}.name", value["name"])
+
+
+def _refuse_unknown(path: str, given: Mapping[Any, Any], known: Container[str]) -> None:
+    if unknown := [f"unknown field `{path}.{_printable(n)}`" for n in given if n not in known]:
+        raise InvalidParameterError(unknown)
+
+
+TOP_LEVEL: Mapping[str, Field] = {
+    "inputs": Field(_text),
+    "parameters": Field(_object, nullable=True),
+    "stream": Field(_boolean),
+}
+PARAMETERS: Mapping[str, Field] = {
+    **{name: Field(_number(legal), nullable=True) for name, legal in RANGES.items()},
+    **{name: Field(_number(legal), nullable=True) for name, legal in REQUEST_RANGES.items()},
+    "do_sample": Field(_boolean),
+    "stop": Field(_texts),
+    "ignore_eos": Field(_boolean),
+    "trim_stop": Field(_boolean),
+    "watermark": Field(_watermark),
+    "logprobs": Field(_anything, nullable=True),
+    "logit_bias": Field(_logit_bias, nullable=True),
+    "return_full_text": Field(_boolean, nullable=True),
+    "details": Field(_boolean),
+    "decoder_input_details": Field(_boolean),
+    "grammar": Field(_grammar, nullable=True),
+    "adapter_id": Field(_text, nullable=True),
+}
