@@ -37,7 +37,6 @@ _OTHERS = (
     "stop",
     "details",
     "decoder_input_details",
-    "grammar",
     "adapter_id",
 )
 
@@ -192,9 +191,24 @@ def _float32(name: str) -> Field:
     return Field(read, nullable=True)
 
 
+def _grammar(path: str, value: Any) -> Any:
+    """The grammar without unknown fields, which TGI does not look at here either."""
+    grammar = _only(value, "type", "value")
+    if isinstance(grammar, dict) and grammar.get("type") == "json_schema" and "value" in grammar:
+        grammar["value"] = _only(grammar["value"], "name", "schema")
+    return PARAMETERS["grammar"].read(path, grammar)
+
+
+def _only(value: Any, *names: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {name: value[name] for name in names if name in value}
+
+
 _TGI_PARAMETERS: Mapping[str, Field] = {
     **{name: _integer(name) for name in _INTEGERS},
     **{name: _float32(name) for name in _FLOATS},
     **{name: PARAMETERS[name] for name in _OTHERS},
     "watermark": PARAMETERS["do_sample"],  # a switch, no object
+    "grammar": Field(_grammar, nullable=True),
 }

@@ -1,0 +1,160 @@
+"""Sampling parameters: neutral defaults, ranges at their ends, every problem told."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampler.errors import InvalidParameterError
+from sampler.parameters import MAX_SEED, RANGES, SamplingParameters, Watermark, range_problem
+
+TINY = 5e-324
+ENDS = {  # name: legal values at the ends of the range, the nearest illegal ones
+    "temperature": ([0, 0.0, TINY, 1e308], [-TINY, -1]),
+    "repetition_penalty": ([TINY, 1e308], [0, -0.0, -1.0]),
+    "frequency_penalty": ([-2, 2.0], [-2.0000001, 2.0000001]),
+    "presence_penalty": ([-2, 2.0], [-2.0000001, 2.0000001]),
+    "top_p": ([TINY, 1, 1.0], [0, 0.0, math.nextafter(1.0, 2.0), 42.5]),
+    "typical_p": ([TINY, 1, 1.0], [0, 0.0, math.nextafter(1.0, 2.0), 42.5]),
+    "min_p": ([0, 0.0, 1, 1.0], [-TINY, math.nextafter(1.0, 2.0)]),
+    "top_k": ([0, 1, 2**40], [-1]),
+    "seed": ([0, MAX_SEED], [-1, MAX_SEED + 1]),
+    "top_n_tokens": ([0, 100], [-1]),
+}
+
+
+def problems(**values):
+    with pytest.raises(InvalidParameterError) as raised:
+        SamplingParameters(**values)
+    return raised.value.problems
+
+
+def test_every_range_is_tried_at_its_ends():
+    assert ENDS.keys() == RANGES.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in ENDS for v in ENDS[n][0]])
+def test_takes_the_ends_of_each_range(name, value):
+    assert getattr(SamplingParameters(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in ENDS for v in ENDS[n][1]])
+def test_refuses_what_is_just_outside_and_says_what_is_legal(name, value):
+    assert problems(**{name: value}) == (f"`{name}` must be {RANGES[name].text}. Given: {value!r}",)
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", ["1", True, [1], math.nan, math.inf, -math.inf, b"1", 1j])
+def test_refuses_what_is_no_finite_number_of_the_kind(name, value):
+    (problem,) = problems(**{name: value})
+    noun = "an integer" if RANGES[name].kind is int else "a finite number"
+    assert problem == f"`{name}` must be {noun} {RANGES[name].text}. Given: {value!r}"
+
+
+@pytest.mark.parametrize("name", [name for name in RANGES if RANGES[name].kind is int])
+def test_an_integer_is_no_float(name):
+    assert len(problems(**{name: 1.0})) == 1
+
+
+def test_an_integer_too_large_for_a_float_is_not_finite():
+    assert problems(temperature=10**400) == (
+        "`temperature` must be a finite number >= 0.0. Given: an integer of 1329 bits",
+    )
+
+
+def test_all_problems_are_told_at_once():
+    found = problems(
+        temperature=-1, top_p=2, seed="x", do_sample=1, watermark=None, logprobs="x", logit_bias=5
+    )
+    assert [text.split("`")[1] for text in found] == [
+        "temperature",
+        "top_p",
+        "seed",
+        "do_sample",
+        "watermark",
+        "logprobs",
+        "logit_bias",
+    ]
+
+
+@given(st.from_type(object) | st.recursive(st.none() | st.text(), st.lists))
+def test_a_range_problem_is_a_text_or_none_for_any_value(value):
+    for name in RANGES:
+        problem = range_problem(name, value)
+        assert problem is None or problem.startswith(f"`{name}` must be ")
+
+
+@pytest.mark.parametrize(
+    ("values", "greedy"),
+    [
+        ({}, True),
+        ({"do_sample": True}, False),
+        ({"temperature": 0.5}, False),
+        ({"top_k": 1}, False),
+        ({"top_p": 0.5}, False),
+        ({"typical_p": 0.5}, False),
+        ({"min_p": 0.5}, False),
+        ({"temperature": 0, "do_sample": True, "top_k": 5}, True),
+        ({"temperature": 1, "top_p": 1, "typical_p": 1}, True),
+        ({"seed": 5, "repetition_penalty": 2.0, "presence_penalty": 1, "watermark": True}, True),
+        ({"logit_bias": {1: 2.0}, "top_n_tokens": 5, "frequency_penalty": 1}, True),
+    ],
+)
+def test_sampling_is_switched_on_only_by_what_shapes_the_distribution(values, greedy):
+    assert SamplingParameters(**values).is_greedy is greedy
+
+
+def test_a_bias_takes_finite_numbers_and_minus_infinity():
+    bias = {0: 1, 5: -2.5, 7: -math.inf}
+    assert SamplingParameters(logit_bias=bias).logit_bias == bias
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "1", None, True, 10**400])
+def test_a_bias_that_is_no_number_is_refused(value):
+    (problem,) = problems(logit_bias={3: value})
+    assert problem.startswith("`logit_bias` of id 3 must be a finite number or -inf. Given: ")
+
+
+@pytest.mark.parametrize("token_id", [-1, "1", 1.0, True, None])
+def test_a_bias_of_no_token_is_refused(token_id):
+    assert problems(logit_bias={token_id: 1.0}) == (
+        f"`logit_bias` ids must be integers >= 0. Given: {token_id!r}",
+    )
+
+
+def test_a_bias_stays_when_the_mapping_it_came_from_changes():
+    bias = {1: 2.0}
+    parameters = SamplingParameters(logit_bias=bias)
+    bias[1] = math.nan
+    assert parameters.logit_bias == {1: 2.0}
+
+
+def test_a_watermark_can_be_switched_or_described():
+    described = Watermark(gamma=0.25)
+    assert SamplingParameters().watermark_scheme is None
+    assert SamplingParameters(watermark=True).watermark_scheme == Watermark()
+    assert SamplingParameters(watermark=described).watermark_scheme is described
+
+
+@pytest.mark.parametrize(
+    ("name", "legal", "illegal"),
+    [
+        ("gamma", [TINY, 0.999], [0, 1, 1.5, math.nan, "0.5"]),
+        ("delta", [0, 100.0], [-0.1, 100.1, math.inf]),
+        ("key", [0, MAX_SEED], [-1, MAX_SEED + 1, 1.0]),
+        ("context_width", [1, 16], [0, 17, True]),
+        ("scheme", ["green_list"], ["red_list", None]),
+    ],
+)
+def test_a_watermark_has_ranges(name, legal, illegal):
+    for value in legal:
+        assert getattr(Watermark(**{name: value}), name) == value
+    for value in illegal:
+        with pytest.raises(InvalidParameterError, match=rf"^`watermark\.{name}` must be "):
+            Watermark(**{name: value})
+
+
+def test_parameters_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        SamplingParameters().top_k = 5
