@@ -1,6 +1,6 @@
 """How one sequence is sampled: the parameters, their legal ranges and their neutral values.
 
-`RANGES` is the only place where a numeric range stands. Requests from the wire and parameters made
+`RANGES` is the only place where a range of sampling stands. Requests from the wire and parameters made
 in Python are both checked against it; everything behind a `SamplingParameters` may rely on it.
 """
 
@@ -44,9 +44,6 @@ RANGES: Mapping[str, Range] = {
     "seed": Range(int, lambda x: 0 <= x <= MAX_SEED, f">= 0 and <= {MAX_SEED}"),
     "top_n_tokens": Range(int, lambda x: x >= 0, ">= 0"),
 }
-
-
-_BIAS = Range(float, lambda x: True, "finite")
 
 
 def range_problem(name: str, value: object, legal: Range | None = None) -> str | None:
@@ -197,6 +194,9 @@ def sampling_problems(values: Mapping[str, object]) -> list[str]:
         )
     problems += _logit_bias_problems(values.get("logit_bias"))
     return [problem for problem in problems if problem]
+
+
+_BIAS = Range(float, lambda x: True, "finite")
 
 
 def _logit_bias_problems(bias: object) -> list[str]:
