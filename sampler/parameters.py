@@ -1,7 +1,7 @@
 """How one sequence is sampled: the parameters, their legal ranges and their neutral values.
 
-`RANGES` is the only place where a range of sampling stands. Requests from the wire and parameters made
-in Python are both checked against it; everything behind a `SamplingParameters` may rely on it.
+`RANGES` is the only place where a range of sampling stands. Requests from the wire and parameters
+made in Python are both checked against it; everything behind a `SamplingParameters` may rely on it.
 """
 
 import math
