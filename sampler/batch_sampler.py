@@ -178,7 +178,8 @@ class BatchSampler:
         logits = as_logits(logits, len(chosen), self.vocab_size)
         mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, len(chosen))
         slots = np.array([row.slot for row in chosen], np.int64)
-        width = max((row.parameters.top_n_tokens for row in chosen), default=0)
+        asked = max((row.parameters.top_n_tokens for row in chosen), default=0)
+        width = min(asked, self.vocab_size)
         out = (
             np.empty(len(chosen), np.int64),
             np.empty(len(chosen), np.float32),
