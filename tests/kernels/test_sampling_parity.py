@@ -117,6 +117,7 @@ def test_the_comparison_notices_every_kind_of_difference():
     for change in (
         {"token_id": token.token_id + 1},
         {"logprob": token.logprob * (1 + 1e-6)},
+        {"processed_logprob": token.processed_logprob * (1 + 1e-6)},
         {"top_token_ids": token.top_token_ids[:2]},
         {"top_logprobs": tuple(logprob - 1e-5 for logprob in token.top_logprobs)},
         {"outcome": Outcome.NOTHING_ALLOWED},

@@ -37,6 +37,7 @@ def bits(tokens: SampledTokens, row: int, n: int) -> tuple:
     return (
         int(tokens.token_ids[row]),
         tokens.logprobs[row].tobytes(),
+        tokens.processed_logprobs[row].tobytes(),
         tokens.top_token_ids[row, :n].tobytes(),
         tokens.top_logprobs[row, :n].tobytes(),
         str(tokens.errors.get(row)),

@@ -82,14 +82,13 @@ def token_problem(given: SampledTokens, row: int, expected: ReferenceToken) -> s
     """How one row of a sampled batch differs from the reference, or None."""
     token_id, n = int(given.token_ids[row]), len(expected.top_token_ids)
     error = given.errors.get(row)
-    if expected.outcome is not Outcome.DRAWABLE:
-        refused = token_id == -1 and isinstance(error, LogitsError)
-        refused = refused and bool(np.all(given.top_token_ids[row] == -1))
-        return None if refused else f"expected {expected.outcome}, given {token_id} and {error!r}"
-    if error is not None or token_id != expected.token_id:
-        return f"expected token {expected.token_id}, given {token_id} and {error!r}"
-    if not same_float32(given.logprobs[row], expected.logprob):
-        return f"expected logprob {expected.logprob}, given {given.logprobs[row]}"
+    refused = expected.outcome is not Outcome.DRAWABLE
+    if token_id != expected.token_id or isinstance(error, LogitsError) != refused:
+        return f"{expected.outcome}: expected {expected.token_id}, given {token_id} and {error!r}"
+    for name in ("logprob", "processed_logprob"):
+        logprob, right = getattr(given, f"{name}s")[row], getattr(expected, name)
+        if not same_float32(logprob, right):
+            return f"expected {name} {right}, given {logprob}"
     top_ids, top_logprobs = given.top_token_ids[row], given.top_logprobs[row]
     if tuple(top_ids[:n].tolist()) != expected.top_token_ids or np.any(top_ids[n:] != -1):
         return f"expected top tokens {expected.top_token_ids}, given {top_ids}"

@@ -13,6 +13,7 @@ from sampler import SamplingParameters
 from sampler.kernels.sampling import sample_batch
 
 CASES = 200
+ARRAYS = ("token_ids", "logprobs", "processed_logprobs", "top_token_ids", "top_logprobs")
 
 
 def digest() -> str:
@@ -22,7 +23,7 @@ def digest() -> str:
     flat = Case(wide, SamplingParameters(top_p=0.99, typical_p=0.98, temperature=1.7, seed=3))
     for case in [flat, *(random_case(8, index, 1 + index) for index in range(CASES))]:
         tokens = sampled(case)
-        arrays = [tokens.token_ids, tokens.logprobs, tokens.top_token_ids, tokens.top_logprobs]
+        arrays = [getattr(tokens, name) for name in ARRAYS]
         if distribution := distribution_of(case):
             arrays += [distribution.token_ids, distribution.logprobs]
         for array in arrays:

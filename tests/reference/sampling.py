@@ -53,7 +53,8 @@ class ReferenceToken:
 
     outcome: Outcome
     token_id: int = -1
-    logprob: float = math.nan
+    logprob: float = -math.inf
+    processed_logprob: float = -math.inf
     top_token_ids: tuple[int, ...] = ()
     top_logprobs: tuple[float, ...] = ()
     slack: float = math.inf
@@ -114,6 +115,7 @@ def reference_token(
         outcome=Outcome.DRAWABLE,
         token_id=token_id,
         logprob=float(logprobs[ids == token_id][0]),
+        processed_logprob=float(distribution.logprobs[distribution.token_ids == token_id][0]),
         top_token_ids=tuple(ids[:n].tolist()),
         top_logprobs=tuple(logprobs[:n].tolist()),
         slack=min(slack, distribution.slack),

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.batches import DRAW, EVERYTHING, bits, noise, one_row
 from reference.cases import Case, packed, random_case
-from reference.comparison import sampled, token_problem
-from reference.sampling import UNDECIDED, reference_distribution, reference_token
+from reference.comparison import same_float32, sampled, token_problem
+from reference.sampling import UNDECIDED, raw_logprobs, reference_distribution, reference_token
 from strategies import cases
 
 from sampler import BatchSampler, SamplingParameters
@@ -96,6 +96,18 @@ def test_raw_logprobs_and_top_tokens_are_the_models_own():
     assert tokens.token_ids.tolist() == [4]
     assert tokens.logprobs[0] == np.float32(2.0 - log_sum)
     assert tokens.top_token_ids[0].tolist() == [2, 4, 0, -1]
+
+
+@given(cases(), st.data())
+def test_scores_are_the_models_own_logprobs_of_given_tokens(case, data):
+    ids, logprobs = raw_logprobs(case.logits)
+    expected = dict(zip(ids.tolist(), logprobs.tolist(), strict=True))
+    asked = data.draw(st.lists(st.integers(0, case.vocab_size - 1), max_size=4))
+    rows = np.tile(case.logits, (len(asked), 1))
+    scores = BatchSampler(case.vocab_size, 1).score(rows, asked)
+    assert (scores.dtype, scores.shape) == (np.float32, (len(asked),))
+    for token_id, score in zip(asked, scores, strict=True):
+        assert same_float32(score, expected.get(token_id, -math.inf))
 
 
 # --- rows are alone in a batch
