@@ -1,6 +1,6 @@
 """The embedded model `demo-ngram`: a demo, not a language model to rely on.
 
-A byte-pair n-gram of order 4 over three kinds of document (speech, novel, JSON), so small that it
+An n-gram of order 4 over byte-pair tokens, trained on speeches, a novel and JSON, so small that it
 comes inside the package and answers in well under a millisecond. It makes the first command after
 installation print something, and gives tests a real model with real text behind it.
 
@@ -14,8 +14,8 @@ How a row is made. Each kind k has its own interpolated n-gram,
     p_k(w | x y z) = a_k(x y z, w) + b_k(x y z) * p_k(w | y z),   down to the uniform distribution
 
 and the row is the mixture sum_k posterior_k * p_k. The posterior is the forward pass of a hidden
-Markov model whose state is the kind, with a small chance to switch at every token; a tag such as
-``<|json|>`` sets it outright. So a JSON prompt is continued as JSON, tagged or not.
+Markov model whose state is the kind, with a small chance to switch at every token. So a JSON prompt
+is continued as JSON. A tag such as ``<|json|>`` leaves only the kinds that it names.
 
 One trie holds all kinds: its first level is the kind, which backing off never drops.
 
@@ -35,11 +35,12 @@ import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
 from sampler.models.demo import EOS_TOKEN_ID, KINDS, SPECIAL_TOKENS, TAGS
-from sampler.models.demo.trie import ORDER, Floats, Ints, Level, unpack
+from sampler.models.demo.trie import ORDER, Floats, Ints, Trie, unpack
 
-_SWITCH = 0.01  # chance that the kind changes at a token
-_NEGLIGIBLE = 2.0**-9  # a kind less probable than this does not enter the mixture
-_MAX_STATES = 1024
+_SWITCH = 0.002  # chance that the kind changes at a token
+_NEGLIGIBLE = 0.01  # a kind with a smaller share has no say in the next token
+_MAX_KNOWN = 1024  # sequences whose state is kept
+_BITS_OF_ROOT_HALF = 0x3FE6A09E667F3BCD
 _EVEN = (1 / len(KINDS),) * len(KINDS)
 # What a special token makes of the posterior: a new document, of any kind or of the tag's.
 _AFTER_SPECIAL = [
@@ -69,13 +70,13 @@ class _State:
 
     Attributes
     ----------
-    token_ids : the tokens
     nodes : int64[ORDER, kinds], for each n below ORDER the node of the last n tokens, -1 for none
+    prior : the mixture that the document began with
     mixture : the share of each kind in the next token
     """
 
-    token_ids: Ints
     nodes: Ints
+    prior: Mixture
     mixture: Mixture
 
 
@@ -84,23 +85,21 @@ class NgramModel:
 
     Parameters
     ----------
-    levels : the trie of all kinds, see `sampler.models.demo.trie`
+    trie : the n-grams of all kinds
     vocab_size : columns of the logits
     """
 
     name = "demo-ngram"
 
-    def __init__(self, levels: Sequence[Level], vocab_size: int) -> None:
+    def __init__(self, trie: Trie, vocab_size: int) -> None:
         self.vocab_size = vocab_size
-        self._levels = levels
+        self._trie = trie
         self._uniform = 1 / (vocab_size - len(TAGS))
         self._unigrams = [self._unigram_row(kind) for kind in range(len(KINDS))]
-        self._states: dict[object, _State] = {}
         nothing = np.full((ORDER, len(KINDS)), -1)
         nothing[0] = np.arange(len(KINDS))
-        before = _State(np.empty(0, np.int64), nothing, _EVEN)
-        nodes, _, mixtures = self._advance(before, np.array([EOS_TOKEN_ID]))
-        self._start = _State(before.token_ids, nodes[0], mixtures[0])
+        self._start, _ = self._step(_State(nothing, _EVEN, _EVEN), EOS_TOKEN_ID)
+        self._known: dict[object, tuple[Ints, _State]] = {}  # by id: the tokens, the state after
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "NgramModel":
@@ -126,8 +125,7 @@ class NgramModel:
         """
         logits = np.empty((len(batch), self.vocab_size), np.float32)
         for row, view in enumerate(batch):
-            state = self._state_of(view)
-            logits[row] = self._logits(state.nodes, state.mixture)
+            logits[row] = self._logits(self._state_of(view))
         return logits
 
     def prompt_logits(self, view: SequenceView) -> Rows:
@@ -135,138 +133,143 @@ class NgramModel:
 
         float32[len(token_ids), vocab_size]. Raises as a call does.
         """
-        nodes, _, mixtures = self._advance(self._start, self._checked_ids(view.token_ids))
-        logits = np.empty((len(mixtures), self.vocab_size), np.float32)
-        for row, mixture in enumerate(mixtures):
-            logits[row] = self._logits(nodes[row], mixture)
+        ids = np.asarray(view.token_ids, np.int64)
+        logits = np.empty((len(ids), self.vocab_size), np.float32)
+        for row, (state, _) in enumerate(self._walk(self._start, ids)):
+            logits[row] = self._logits(state)
         return logits
 
     def token_logprobs(self, token_ids: npt.ArrayLike) -> Floats:
         """The natural logarithm of the probability of each token after those before it.
 
         float64[len(token_ids)]; the first token is taken to begin a document. A tag has -inf.
+        Raises as a call does.
         """
-        ids = self._checked_ids(token_ids)
-        _, likelihoods, mixtures = self._advance(self._start, ids)
-        weighted = likelihoods * np.array([self._start.mixture, *mixtures[:-1]])
-        weighted[(ids > EOS_TOKEN_ID) & (ids < len(SPECIAL_TOKENS))] = 0
+        ids = np.asarray(token_ids, np.int64)
+        probability = np.array([likelihood for _, likelihood in self._walk(self._start, ids)])
+        probability[(ids > EOS_TOKEN_ID) & (ids < len(SPECIAL_TOKENS))] = 0
         with np.errstate(divide="ignore"):
-            logprobs: Floats = np.log(weighted.sum(axis=1))
+            logprobs: Floats = np.log(probability)
         return logprobs
 
     def release(self, id: object) -> None:
         """Nothing; what was kept for the sequence `id` is dropped."""
-        self._states.pop(id, None)
+        self._known.pop(id, None)
 
     def _state_of(self, view: SequenceView) -> _State:
-        """The state after all tokens of a sequence, from the last one kept for it if it fits."""
-        ids = self._checked_ids(view.token_ids)
-        state = self._states.pop(view.id, self._start)
-        if not np.array_equal(state.token_ids, ids[: len(state.token_ids)]):
-            state = self._start
-        if len(ids) > len(state.token_ids):
-            nodes, _, mixtures = self._advance(state, ids[len(state.token_ids) :])
-            state = _State(ids.copy(), nodes[-1], mixtures[-1])
-        if len(self._states) >= _MAX_STATES:
-            del self._states[next(iter(self._states))]
-        self._states[view.id] = state
+        """The state after all tokens of a sequence, going on from what is known of it."""
+        ids = np.array(view.token_ids, np.int64)
+        past, state = self._known.pop(view.id, (ids[:0], self._start))
+        if not np.array_equal(past, ids[: len(past)]):
+            past, state = ids[:0], self._start
+        if steps := self._walk(state, ids[len(past) :]):
+            state, _ = steps[-1]
+        if len(self._known) >= _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[view.id] = ids, state
         return state
 
-    def _checked_ids(self, token_ids: npt.ArrayLike) -> Ints:
-        ids = np.asarray(token_ids, np.int64)
-        if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:
-            wrong = ids[(ids < 0) | (ids >= self.vocab_size)][0]
-            raise InvalidParameterError(
-                f"`token_ids` must be >= 0 and < {self.vocab_size}. Given: {wrong}"
-            )
-        return ids
+    def _walk(self, state: _State, token_ids: Ints) -> list[tuple[_State, float]]:
+        """The state after each token, and the probability that the token had."""
+        steps = []
+        for token_id in token_ids.tolist():
+            if not 0 <= token_id < self.vocab_size:
+                raise InvalidParameterError(
+                    f"`token_ids` must be >= 0 and < {self.vocab_size}. Given: {token_id}"
+                )
+            state, likelihood = self._step(state, token_id)
+            steps.append((state, likelihood))
+        return steps
 
-    def _advance(self, state: _State, ids: Ints) -> tuple[Ints, Floats, list[Mixture]]:
-        """Three things for each token of `ids`, which follow `state`.
+    def _step(self, state: _State, token_id: int) -> tuple[_State, float]:
+        """The state after one more token, and the probability that it had.
 
-        The nodes after it, int64[n, ORDER, kinds]; its probability for each kind before it came,
-        float64[n, kinds]; the mixture after it. To the n-grams every special token is a boundary between documents.
+        The n-grams take every special token for the boundary between documents.
         """
-        tokens = np.where(ids < len(SPECIAL_TOKENS), EOS_TOKEN_ID, ids)[:, None]
-        probability = np.full((len(ids), len(KINDS)), self._uniform)
-        found = np.broadcast_to(state.nodes[0], probability.shape)
-        nodes = []
-        for order, level in enumerate(self._levels):
-            nodes.append(found)
-            parents = np.concatenate([state.nodes[order : order + 1], found[:-1]])
-            found = level.find(parents, tokens)
-            probability = probability * level.backoff[parents] + level.weights[found]
-        mixtures = []
-        mixture = state.mixture
-        for token_id, likelihoods in zip(ids.tolist(), probability.tolist(), strict=True):
-            mixture = _next_mixture(mixture, token_id, likelihoods)
-            mixtures.append(mixture)
-        return np.stack(nodes, axis=1), probability, mixtures
+        special = token_id < len(SPECIAL_TOKENS)
+        found = self._trie.find(state.nodes, EOS_TOKEN_ID if special else token_id)
+        likelihoods = [self._uniform] * len(KINDS)
+        backoff, weights = self._trie.backoff[state.nodes], self._trie.weights[found]
+        for left, added in zip(backoff.tolist(), weights.tolist(), strict=True):
+            likelihoods = [
+                likelihood * left[kind] + added[kind] for kind, likelihood in enumerate(likelihoods)
+            ]
+        nodes = state.nodes.copy()
+        nodes[1:] = found[:-1]
+        if special:
+            after = _State(nodes, _AFTER_SPECIAL[token_id], _AFTER_SPECIAL[token_id])
+        else:
+            after = _State(nodes, state.prior, _posterior(state, likelihoods))
+        return after, _dot(_without_negligible(state.mixture), likelihoods)
 
-    def _logits(self, nodes: Ints, mixture: Mixture) -> Rows:
+    def _logits(self, state: _State) -> Rows:
         """One row: the mixture of what the kinds expect."""
         row = np.zeros(self.vocab_size)
-        for kind, share in enumerate(mixture):
+        for kind, share in enumerate(_without_negligible(state.mixture)):
             if share:
-                self._add_kind(row, nodes[:, kind].tolist(), kind, share)
+                self._add_kind(row, state.nodes[:, kind].tolist(), kind, share)
         return _log(row)
 
     def _add_kind(self, row: Floats, nodes: list[int], kind: int, share: float) -> None:
         """Add to `row` what one kind expects, times its `share` of the mixture."""
-        for order in range(ORDER - 1, 0, -1):
-            level, node = self._levels[order], nodes[order]
+        for node in reversed(nodes[1:]):
             if node >= 0:
-                children = slice(level.first[node], level.first[node + 1])
-                row[level.tokens[children]] += level.weights[children] * share
-                share *= level.backoff[node]
+                tokens, weights = self._trie.children(node)
+                row[tokens] += weights * share
+                share *= self._trie.backoff[node]
         row += self._unigrams[kind] * share
 
     def _unigram_row(self, kind: int) -> Floats:
         """What a kind expects when nothing is known of the context: float64[vocab_size]."""
-        level = self._levels[0]
-        row = np.full(self.vocab_size, self._uniform * level.backoff[kind])
-        children = slice(level.first[kind], level.first[kind + 1])
-        row[level.tokens[children]] += level.weights[children]
+        row = np.full(self.vocab_size, self._uniform * self._trie.backoff[kind])
+        tokens, weights = self._trie.children(kind)
+        row[tokens] += weights
         row[EOS_TOKEN_ID + 1 : len(SPECIAL_TOKENS)] = 0
         return row
 
 
-def _next_mixture(mixture: Mixture, token_id: int, likelihoods: Sequence[float]) -> Mixture:
-    """The mixture after one more token: a step of the forward algorithm."""
-    if token_id < len(SPECIAL_TOKENS):
-        return _AFTER_SPECIAL[token_id]
-    joint = [share * likelihood for share, likelihood in zip(mixture, likelihoods, strict=True)]
-    total = _sum(joint)
-    switched = [(1 - _SWITCH) * share / total + _SWITCH / len(KINDS) for share in joint]
-    total = _sum(switched)
-    return tuple(share / total for share in switched)
+def _posterior(state: _State, likelihoods: Sequence[float]) -> Mixture:
+    """The mixture after a token of these likelihoods: a step of the forward algorithm."""
+    total = _dot(state.mixture, likelihoods)
+    return tuple(
+        (1 - _SWITCH) * share * likelihood / total + _SWITCH * initial
+        for share, likelihood, initial in zip(state.mixture, likelihoods, state.prior, strict=True)
+    )
 
 
-def _sum(values: Sequence[float]) -> float:
-    """The sum, left to right; the built-in `sum` rounds otherwise from Python 3.12 on."""
+def _without_negligible(mixture: Mixture) -> Mixture:
+    """The same mixture of fewer kinds, so that a text does not slip into another kind by chance."""
+    large = [1.0 if share >= _NEGLIGIBLE else 0.0 for share in mixture]
+    total = _dot(mixture, large)
+    return tuple(share * said / total for share, said in zip(mixture, large, strict=True))
+
+
+def _dot(mixture: Mixture, values: Sequence[float]) -> float:
+    """The sum of products, left to right: `sum` itself rounds otherwise from Python 3.12 on."""
     total = 0.0
-    for value in values:
-        total += value
+    for share, value in zip(mixture, values, strict=True):
+        total += share * value
     return total
 
 
 def _log(values: Floats) -> Rows:
     """The natural logarithm, rounded to float32; 0 gives -inf.
 
-    Only multiplications, additions and divisions, which IEEE 754 defines to the last bit:
-    log(m 2**e) = e log 2 + 2 atanh((m - 1) / (m + 1)) for m in [sqrt(1/2), sqrt(2)), by the series
-    of atanh up to s**15. The error is below 1e-12.
+    Only operations that IEEE 754 defines to the last bit: a value is m 2**e with m from sqrt(1/2)
+    to sqrt(2), and log m = 2 atanh(s), s = (m - 1) / (m + 1), by the series of atanh up to s**11.
+    The error is below 1e-10.
     """
-    mantissa, exponent = np.frexp(values)
-    small = mantissa < 0.7071067811865476
-    mantissa = np.where(small, mantissa * 2, mantissa)
+    bits = values.view(np.int64)
+    exponent = (bits - _BITS_OF_ROOT_HALF) >> 52
+    mantissa = (bits - (exponent << 52)).view(np.float64)
     s = (mantissa - 1) / (mantissa + 1)
     square = s * s
-    series = np.full(len(values), 1 / 15)
-    for divisor in (13, 11, 9, 7, 5, 3, 1):
+    series = square * (2 / 11)
+    for divisor in (9, 7, 5, 3):
+        series += 2 / divisor
         series *= square
-        series += 1 / divisor
-    result = (exponent - small) * 0.6931471805599453 + 2 * s * series
+    series += 2
+    result = exponent * 0.6931471805599453 + s * series
     logarithms = result.astype(np.float32)
     logarithms[values == 0] = -np.inf
     return logarithms

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-KINDS = ("speech", "novel", "json", "object")
+KINDS = ("speech", "novel", "indented", "spaced", "compact")  # the last three are JSON
 EOS_TOKEN = "<|end|>"
 EOS_TOKEN_ID = 0
 # A tag at the start of a prompt says what kind of text follows. The model writes no tags.
-TAGS = {"<|speech|>": ("speech",), "<|novel|>": ("novel",), "<|json|>": ("json", "object")}
+TAGS = {"<|speech|>": ("speech",), "<|novel|>": ("novel",), "<|json|>": KINDS[2:]}
 SPECIAL_TOKENS = (EOS_TOKEN, *TAGS)  # their ids are their places
 
 

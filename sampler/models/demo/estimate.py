@@ -1,8 +1,8 @@
 """From token ids to the pruned n-grams that the model stores.
 
-An n-gram is one int64: the kind, then up to four tokens of `TOKEN_BITS` bits, oldest first. Dropping
-the newest token is a shift (the context), dropping the oldest a mask (the suffix to back off to);
-the kind always stays, so that each kind has n-grams of its own in one sorted array per order.
+An n-gram is one int64: the kind, then up to four tokens of `TOKEN_BITS` bits, oldest first.
+Dropping the newest token is a shift (the context), dropping the oldest a mask (the suffix to back
+off to). The kind always stays, so each kind has n-grams of its own in one sorted array per order.
 
 Interpolated modified Kneser-Ney smoothing: an n-gram seen c times in a context seen C times gets
 (c - D(c)) / C, and what the discounts D free goes to the suffix. Below the highest order c counts
@@ -18,12 +18,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sampler.models.demo.trie import ORDER, TOKEN_BITS, Counted, Floats, Ints
+from sampler.models.demo.trie import ORDER, TOKEN_BITS, Floats, Ints, NgramCounts
 
 BOUNDARY = 0  # the token id that stands before and after each document
 
 
-def estimate(documents: Sequence[Sequence[Ints]], threshold: float) -> list[Counted]:
+def estimate(documents: Sequence[Sequence[Ints]], threshold: float) -> list[NgramCounts]:
     """The n-grams that stay, orders 1 to `ORDER`.
 
     Parameters
@@ -65,7 +65,7 @@ def _count(documents: Sequence[Sequence[Ints]], order: int) -> tuple[Ints, Ints]
     return np.unique(np.concatenate(grams), return_counts=True)
 
 
-def _smooth(occurrences: tuple[Ints, Ints], longer: Ints | None, order: int) -> Counted:
+def _smooth(occurrences: tuple[Ints, Ints], longer: Ints | None, order: int) -> NgramCounts:
     """One order's n-grams with their discounted shares; `longer` are the n-grams one order up."""
     grams, seen = occurrences
     counts = seen
@@ -77,7 +77,7 @@ def _smooth(occurrences: tuple[Ints, Ints], longer: Ints | None, order: int) -> 
     discounted = counts - _discounts(kinds, counts)
     _, parent = np.unique(context_of(grams), return_inverse=True)
     totals = np.bincount(parent, counts)
-    return Counted(grams, seen * discounted / counts, discounted, discounted / totals[parent])
+    return NgramCounts(grams, seen * discounted / counts, discounted, discounted / totals[parent])
 
 
 def _discounts(kinds: Ints, counts: Ints) -> Floats:
@@ -85,22 +85,18 @@ def _discounts(kinds: Ints, counts: Ints) -> Floats:
     discounts = np.empty(len(counts))
     for kind in np.unique(kinds):
         of_kind = kinds == kind
-        once, twice, thrice, four = (
-            max(1, np.count_nonzero(counts[of_kind] == times)) for times in (1, 2, 3, 4)
-        )
-        y = once / (once + 2 * twice)
-        by_count = np.array(
-            [0, 1 - 2 * y * twice / once, 2 - 3 * y * thrice / twice, 3 - 4 * y * four / thrice]
-        )
-        by_count = np.clip(by_count, [0, 0.1, 0.2, 0.3], [0, 0.9, 1.8, 2.7])
+        times = np.maximum(np.bincount(np.minimum(counts[of_kind], 5), minlength=6), 1)
+        y = times[1] / (times[1] + 2 * times[2])
+        by_count = np.array([0.0, *(n - (n + 1) * y * times[n + 1] / times[n] for n in (1, 2, 3))])
+        by_count = by_count.clip([0, 0.1, 0.2, 0.3], [0, 0.9, 1.8, 2.7])  # tiny corpora
         discounts[of_kind] = by_count[np.minimum(counts[of_kind], 3)]
     return discounts
 
 
-def _prune(levels: list[Counted], threshold: float) -> list[Counted]:
+def _prune(levels: list[NgramCounts], threshold: float) -> list[NgramCounts]:
     """The n-grams worth their place, longest first so that a prefix knows who needs it."""
     gains = _gains(levels)
-    kept: list[Counted] = []
+    kept: list[NgramCounts] = []
     for order in range(ORDER, 0, -1):
         level = levels[order - 1]
         stays = gains[order - 1] > threshold
@@ -112,7 +108,7 @@ def _prune(levels: list[Counted], threshold: float) -> list[Counted]:
     return kept
 
 
-def _gains(levels: list[Counted]) -> list[Floats]:
+def _gains(levels: list[NgramCounts]) -> list[Floats]:
     """Nats that each n-gram saves over backing off to its suffix."""
     probability = np.zeros(0)
     gains = []

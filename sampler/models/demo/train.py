@@ -21,19 +21,22 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sampler.errors import InvalidParameterError
 from sampler.models.demo import EOS_TOKEN_ID, KINDS, SPECIAL_TOKENS
 from sampler.models.demo.corpus import Document, read_documents
 from sampler.models.demo.estimate import estimate
-from sampler.models.demo.trie import pack
+from sampler.models.demo.trie import TOKEN_BITS, pack
 from sampler.models.ngram import NgramModel
 
 VOCAB_SIZE = 4096
 PRUNING_THRESHOLD = 0.9
 
-# Tokens do not cross these pieces: a word, up to four digits, and what stands between. The last
-# one may be long, as in '",\n    "', which leaves more of the n-gram's context to words.
+# Tokens do not cross these pieces: what leads to a value of the factbook, a word, up to four
+# digits, and what stands between. The first and the last may be long, as in '",\n    "', which
+# leaves more of the n-gram's context to names and words.
 _PIECES = (
-    r" ?\p{L}+(?:['’]\p{L}+)?",
+    r'[^\p{L}\p{N}]*"text": "',
+    r" ?\p{L}+(?:['\u2019]\p{L}+)?",
     r" ?\p{N}{1,4}",
     r"(?:(?! ?[\p{L}\p{N}])[\s\S])+",
 )
@@ -71,7 +74,15 @@ def train(
     """Nothing; ``tokenizer.json`` and ``ngram.npz`` are written to `folder`.
 
     Documents held out are not looked at.
+
+    Raises
+    ------
+    InvalidParameterError : more tokens than the n-grams have bits for
     """
+    if vocab_size > 1 << TOKEN_BITS:
+        raise InvalidParameterError(
+            f"`vocab_size` must be <= {1 << TOKEN_BITS}. Given: {vocab_size}"
+        )
     training = [document for document in documents if not document.held_out]
     tokenizer = train_tokenizer((document.text for document in training), vocab_size)
     by_kind = [
@@ -105,25 +116,32 @@ def to_npz(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
 
 
 def bits_per_byte(model: NgramModel, tokenizer: Tokenizer, documents: Iterable[Document]) -> float:
-    """Bits that the model needs for a byte of these documents, their ends included, untagged."""
+    """Bits that the model needs for a byte of these documents, their ends included, untagged.
+
+    NaN without documents.
+    """
     bits, size = 0.0, 0
     for document in documents:
         ids = [*tokenizer.encode(document.text, add_special_tokens=False).ids, EOS_TOKEN_ID]
         bits -= float(model.token_logprobs(ids).sum()) / math.log(2)
         size += len(document.text.encode())
-    return bits / size
+    return bits / size if size else math.nan
 
 
 def report(documents: Sequence[Document], folder: Path) -> str:
-    """The size of the artefact and its bits per byte on what was held out, for each kind."""
+    """The size of the artefact and its bits per byte on what was held out, for each kind.
+
+    ``all`` is over the source texts, each once, without what is written again as objects.
+    """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = NgramModel.load(folder / "ngram.npz")
     held_out = [document for document in documents if document.held_out]
     lines = [f"{(folder / 'ngram.npz').stat().st_size} bytes of n-grams; held-out bits per byte:"]
     for kind in KINDS:
         of_kind = [document for document in held_out if document.kind == kind]
-        lines.append(f"{kind:>8} {bits_per_byte(model, tokenizer, of_kind):.4f}")
-    lines.append(f"{'all':>8} {bits_per_byte(model, tokenizer, held_out):.4f}")
+        lines.append(f"{kind:>9} {bits_per_byte(model, tokenizer, of_kind):.4f}")
+    sources = [document for document in held_out if document.kind in KINDS[:3]]
+    lines.append(f"{'all':>9} {bits_per_byte(model, tokenizer, sources):.4f}")
     return "\n".join(lines)
 
 

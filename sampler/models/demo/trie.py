@@ -1,13 +1,13 @@
 """The n-grams of all kinds as one trie of flat arrays, and its form in the artefact.
 
-Level 0 has a node for each kind; a node of level n is an n-gram of that kind, and its children are
-the tokens seen after it. The nodes of a level are sorted by parent, then by token, so a node is its
-place in the level. Place -1 means "no such n-gram"; every array ends with an entry for it.
+A node is an n-gram of one kind: its children are the tokens seen after it. Nodes are numbered
+level by level: first the kinds, which are n-grams without a token, then the children of the first
+kind, of the second, and so on. Number -1 means "no such n-gram".
 
-In the file each number takes a byte or two, and what compresses apart is stored apart. Shares and
-backing-off odds are powers of 2 ** (1/4): the distribution of a node's children is stored as
-integers that need not sum to anything, and how much of the node's probability they get is stored
-once, as odds. So what is read always sums to one, however coarse the numbers are.
+In the file each number takes a byte or two, and the low and high bytes stand apart because they
+compress better so. Shares and odds are quarter powers of two. How the children of a node share its
+probability is stored as whole numbers that need not sum to anything, and how much of it they have
+between them is stored once, as odds; so what is read sums to one, however coarse the numbers are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 ORDER = 4
 TOKEN_BITS = 12
+TOKEN_MASK = (1 << TOKEN_BITS) - 1
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -27,41 +28,44 @@ Bytes = npt.NDArray[np.uint8]
 _QUARTER_POWERS = np.array([1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429])
 _EVEN_ODDS = 128  # the code of odds 1 : 1
 _ONE_SHARE = 16  # the code of a share of 1
-
-
-def powers(codes: Ints) -> Floats:
-    """2 ** (codes / 4), the same bits everywhere."""
-    return np.ldexp(_QUARTER_POWERS[codes % 4], codes // 4)
+_SHARE_UNIT = 20  # shares are read in units of 2 ** -(20 / 4), so that the least is not 0
 
 
 @dataclass(frozen=True)
-class Level:
-    """The nodes of one level and the way to them from the level above.
+class Trie:
+    """What the model looks up.
 
     Attributes
     ----------
-    edges : int64[n], sorted; the parent's place and the token that leads to this node
-    tokens : int64[n], that token
-    weights : float64[n + 1], what the node adds to its token's probability
-    first : int64[parents + 2], the place of each parent's first child
-    backoff : float64[parents + 1], the share that each parent leaves to its suffix
+    edges : int64[n], sorted: parent number and token; edge i leads to node number kinds + i
+    first : int64[nodes that may have children + 1], the first edge of each
+    backoff : float64[nodes that may have children + 1], what each leaves to its suffix; last: of -1
+    weights : float64[kinds + n + 1], what each node adds to its token's probability; last: of -1
+    kinds : number of kinds
     """
 
     edges: Ints
-    tokens: Ints
-    weights: Floats
     first: Ints
     backoff: Floats
+    weights: Floats
+    kinds: int
 
-    def find(self, parents: Ints, tokens: Ints) -> Ints:
-        """The children of `parents` that `tokens` lead to, -1 where there is none."""
-        wanted = (parents << TOKEN_BITS) | tokens
-        places = np.minimum(np.searchsorted(self.edges, wanted), len(self.edges) - 1)
-        return np.where(self.edges[places] == wanted, places, -1)
+    def find(self, nodes: Ints, token_id: int) -> Ints:
+        """The children of `nodes` that the token leads to, -1 where there is none."""
+        wanted = (nodes << TOKEN_BITS) | token_id
+        places = self.edges.searchsorted(wanted)
+        found = self.edges.take(places, mode="clip") == wanted
+        return np.where(found, places + self.kinds, -1)
+
+    def children(self, node: int) -> tuple[Ints, Floats]:
+        """The tokens seen after `node`, ascending, and their weights."""
+        edges = slice(self.first[node], self.first[node + 1])
+        nodes = slice(edges.start + self.kinds, edges.stop + self.kinds)
+        return self.edges[edges] & TOKEN_MASK, self.weights[nodes]
 
 
 @dataclass(frozen=True)
-class Counted:
+class NgramCounts:
     """All n-grams of one order, sorted, as they are estimated.
 
     Attributes
@@ -69,7 +73,7 @@ class Counted:
     grams : int64[n]; the kind, then the tokens, oldest first, `TOKEN_BITS` bits each
     seen : float64[n], how often each occurs, less its discount
     shares : float64[n], the part of each among the n-grams of its context, to any scale
-    weights : float64[n], the probability that each adds to backing off
+    weights : float64[n], the probability that each adds to what backing off gives
     """
 
     grams: Ints
@@ -77,63 +81,73 @@ class Counted:
     shares: Floats
     weights: Floats
 
-    def take(self, kept: npt.NDArray[np.bool_]) -> "Counted":
+    def take(self, kept: npt.NDArray[np.bool_]) -> "NgramCounts":
         """The n-grams that `kept` marks."""
-        return Counted(self.grams[kept], self.seen[kept], self.shares[kept], self.weights[kept])
+        return NgramCounts(self.grams[kept], self.seen[kept], self.shares[kept], self.weights[kept])
 
 
-def unpack(arrays: Mapping[str, Bytes], kinds: int) -> list[Level]:
-    """The levels of the trie, from what `pack` made of them."""
-    levels: list[Level] = []
-    parents = kinds
-    for order in range(1, ORDER + 1):
-        counts = _join(arrays[f"children_{order}"])
-        tokens = _join(arrays[f"tokens_{order}"])
-        owner = np.repeat(np.arange(parents), counts)
-        shares = np.floor(powers(arrays[f"shares_{order}"].astype(np.int64) + 20))
-        odds = powers(arrays[f"odds_{order}"].astype(np.int64) - _EVEN_ODDS)
-        backoff = np.ones(parents + 1)
-        backoff[:-1][counts > 0] = odds / (1 + odds)
-        weights = np.zeros(len(tokens) + 1)
-        # The shares are whole numbers, so that their sum does not depend on its order.
-        totals = np.bincount(owner, shares, parents)
-        weights[:-1] = shares * ((1 - backoff[:-1]) / np.maximum(totals, 1))[owner]
-        first = np.concatenate([[0], np.cumsum(counts), [len(tokens)]])
-        levels.append(Level((owner << TOKEN_BITS) | tokens, tokens, weights, first, backoff))
-        parents = len(tokens)
-    return levels
-
-
-def pack(levels: Sequence[Counted], kinds: int) -> dict[str, Bytes]:
-    """The arrays of the artefact.
+def pack(levels: Sequence[NgramCounts], kinds: int) -> dict[str, Bytes]:
+    """The arrays of the artefact: ``children``, ``tokens``, ``shares`` and ``odds``.
 
     Parameters
     ----------
     levels : for each order its n-grams; with an n-gram its beginnings are there too
-    kinds : number of nodes of level 0
+    kinds : number of kinds
     """
-    arrays = {}
+    counts, odds = [], []
     parents = np.arange(kinds)
-    for order, level in enumerate(levels, start=1):
+    for level in levels:
         owner = np.searchsorted(parents, level.grams >> TOKEN_BITS)
-        counts = np.bincount(owner, minlength=len(parents))
-        taken = np.bincount(owner, level.weights, len(parents))[counts > 0]
-        odds = np.round(4 * np.log2((1 - taken) / taken)) + _EVEN_ODDS
-        shares = np.round(4 * np.log2(level.shares)) + _ONE_SHARE
-        arrays[f"children_{order}"] = _split(counts)
-        arrays[f"tokens_{order}"] = _split(level.grams & ((1 << TOKEN_BITS) - 1))
-        arrays[f"shares_{order}"] = shares.clip(0, 255).astype(np.uint8)
-        arrays[f"odds_{order}"] = odds.clip(0, 255).astype(np.uint8)
+        children = np.bincount(owner, minlength=len(parents))
+        taken = np.bincount(owner, level.weights, len(parents))[children > 0]
+        counts.append(children)
+        odds.append((1 - taken) / taken)
         parents = level.grams
-    return arrays
+    return {
+        "children": _split(np.concatenate(counts)),
+        "tokens": _split(np.concatenate([level.grams & TOKEN_MASK for level in levels])),
+        "shares": _quarter_logarithms(
+            np.concatenate([level.shares for level in levels]), _ONE_SHARE
+        ),
+        "odds": _quarter_logarithms(np.concatenate(odds), _EVEN_ODDS),
+    }
+
+
+def unpack(arrays: Mapping[str, Bytes], kinds: int) -> Trie:
+    """The trie, from what `pack` made of it."""
+    counts, tokens = _join(arrays["children"]), _join(arrays["tokens"])
+    owner = np.repeat(np.arange(len(counts)), counts)
+    backoff = np.ones(len(counts) + 1)
+    odds = _powers(-_EVEN_ODDS)[arrays["odds"]]
+    backoff[:-1][counts > 0] = odds / (1 + odds)
+    # Whole numbers, so that the sum of a node's shares does not depend on its order.
+    shares = np.floor(_powers(_SHARE_UNIT - _ONE_SHARE)[arrays["shares"]])
+    totals = np.bincount(owner, shares, len(counts))
+    weights = np.zeros(kinds + len(tokens) + 1)
+    weights[kinds:-1] = shares * ((1 - backoff[:-1]) / np.maximum(totals, 1))[owner]
+    first = np.concatenate([[0], np.cumsum(counts)])
+    return Trie((owner << TOKEN_BITS) | tokens, first, backoff, weights, kinds)
+
+
+def _quarter_logarithms(values: Floats, code_of_one: int) -> Bytes:
+    """The code of each value: 4 log2(value), rounded, so that 1 has the code given."""
+    return np.round(4 * np.log2(values) + code_of_one).clip(0, 255).astype(np.uint8)
+
+
+def _powers(lowest: int) -> Floats:
+    """2 ** (n / 4) for the 256 whole numbers n from `lowest` on."""
+    exponents = np.arange(lowest, lowest + 256)
+    powers: Floats = np.ldexp(_QUARTER_POWERS[exponents % 4], exponents // 4)
+    return powers
 
 
 def _split(values: Ints) -> Bytes:
-    """Low bytes, then high bytes: uint8[2, n]."""
+    """The low bytes and the high bytes of numbers below 2 ** 16: uint8[2, n]."""
     return np.stack([values & 0xFF, values >> 8]).astype(np.uint8)
 
 
 def _join(planes: Bytes) -> Ints:
+    """What `_split` took apart."""
     low, high = planes.astype(np.int64)
     joined: Ints = low | (high << 8)
     return joined
