@@ -159,7 +159,7 @@ def test_nothing_held_out_reaches_the_artefact(datasets, trained, tmp_path):
 
 
 def test_a_vocabulary_too_large_for_the_packed_ids_is_refused(tmp_path):
-    with pytest.raises(InvalidParameterError, match="<= 4096. Given: 4097"):
+    with pytest.raises(InvalidParameterError, match=r"<= 4096\. Given: 4097"):
         training.train([], tmp_path, vocab_size=4097)
 
 
