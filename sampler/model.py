@@ -13,24 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.arrays import as_logits
-from sampler.errors import InvalidParameterError, ModelCallbackError
+from sampler.errors import InvalidParameterError, ModelCallbackError, shown
 
 logger = logging.getLogger(__name__)
 
 
 class SequenceView:
-    """What a model may see of one sequence: read-only, the same object from step to step.
+    """What a model may see of one sequence: read-only, the same object from step to step."""
 
-    Attributes
-    ----------
-    id : stable for the life of the sequence and never used again, a key for a KV cache
-    """
-
-    __slots__ = ("_context", "id")
+    __slots__ = ("_context", "_id")
 
     def __init__(self, sequence_id: int, context: "SequenceContext") -> None:
-        self.id = sequence_id
+        self._id = sequence_id
         self._context = context
+
+    @property
+    def id(self) -> int:
+        """Stable for the life of the sequence and never used again: a key for a KV cache."""
+        return self._id
 
     @property
     def token_ids(self) -> npt.NDArray[np.int64]:
@@ -112,12 +112,14 @@ class ModelCaller:
 
     def __init__(self, model: Model, vocab_size: int) -> None:
         if not callable(model):
-            raise InvalidParameterError(f"`model` must be callable. Given: {model!r}")
+            raise InvalidParameterError(f"`model` must be callable. Given: {shown(model)}")
         columns = getattr(model, "vocab_size", None)
-        if columns is not None and columns < vocab_size:
+        if columns is not None and not (
+            isinstance(columns, int | np.integer) and columns >= vocab_size
+        ):
             raise InvalidParameterError(
-                f"`model.vocab_size` must be >= {vocab_size}, the size of the vocabulary. "
-                f"Given: {columns!r}"
+                f"`model.vocab_size` must be an integer >= {vocab_size}, the size of the "
+                f"vocabulary. Given: {shown(columns)}"
             )
         self._model = model
         self._vocab_size = vocab_size
@@ -138,12 +140,10 @@ class ModelCaller:
 
     def release(self, sequence_id: int) -> None:
         """Tells the model that a sequence has left; what it raises is only logged."""
-        release = getattr(self._model, "release", None)
-        if release is None:
-            return
         try:
-            release(sequence_id)
-        except Exception:
+            if hasattr(self._model, "release"):
+                self._model.release(sequence_id)
+        except BaseException:  # as for a call: SystemExit must not end the worker thread
             logger.exception("the model's release(%d) raised", sequence_id)
 
     def _call(self, method: Any, argument: Any, rows: int) -> npt.NDArray[np.float32]:
@@ -151,11 +151,19 @@ class ModelCaller:
             answer = method(argument)
         except BaseException as error:  # SystemExit too: it must not end the worker thread
             raise ModelCallbackError(
-                f"the model callback raised {type(error).__name__}: {error}"
+                f"the model callback raised {type(error).__name__}: {_text(error)}"
             ) from error
         try:
             return as_logits(answer, rows, self._vocab_size)
-        except (TypeError, ValueError) as error:
+        except BaseException as error:  # an answer makes itself an array, by code of its own
             raise ModelCallbackError(
-                f"the model callback returned wrong logits: {error}"
+                f"the model callback returned wrong logits: {_text(error)}"
             ) from error
+
+
+def _text(error: BaseException) -> str:
+    """What `error` says of itself, also when saying it fails."""
+    try:
+        return str(error)
+    except BaseException:
+        return "(an error without a text)"
