@@ -11,7 +11,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -95,12 +95,11 @@ class Scheduler:
         """Queues a prepared job; its reserved place is given back when it starts or is dropped."""
         with self._condition:
             self._check_open()
-            self._waiting.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="sampler-scheduler", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sampler-scheduler", daemon=True)
+                thread.start()  # may fail, and then the next request tries again
+                self._thread = thread
+            self._waiting.append(job)
             self._condition.notify()
 
     def close(self) -> None:
@@ -121,7 +120,7 @@ class Scheduler:
                 self._drop_cancelled()
                 self._admit()
                 self._step()
-            except Exception as error:  # a fault of ours must not leave callers waiting for ever
+            except BaseException as error:  # a fault must not leave callers waiting for ever
                 logger.exception("the scheduler failed")
                 self._end_all(SamplerError(f"internal error: {error!r}"))
         self._end_all(IncompleteGenerationError())
@@ -144,8 +143,7 @@ class Scheduler:
     def _end_all(self, error: SamplerError) -> None:
         with self._condition:
             jobs = {*self._waiting, *(live.job for live in self._live)}
-        for job in jobs:
-            job.fail(error)
+        self._fail_all(jobs, error)
         self._drop_cancelled()
 
     def _admit(self) -> None:
@@ -195,8 +193,7 @@ class Scheduler:
         try:
             logits = self._model.logits([live.candidate.context.view for live in shown])
         except ModelCallbackError as error:
-            for job in {live.job for live in shown}:
-                job.fail(error)
+            self._fail_all({live.job for live in shown}, error)
             return
         drawing = []
         for row, live in enumerate(shown):
@@ -259,12 +256,20 @@ class Scheduler:
         self._model.release(live.candidate.context.view.id)
 
     @staticmethod
+    def _fail_all(jobs: Iterable[Job], error: SamplerError) -> None:
+        """Ends each job with an error of its own, since each will be raised in its own thread."""
+        for job in jobs:
+            own = type(error)(str(error))
+            own.__cause__ = error.__cause__
+            job.fail(own)
+
+    @staticmethod
     def _guarded(job: Job, action: Callable[[], None]) -> None:
         """Runs `action`; whatever it raises ends `job` and no other."""
         try:
             action()
         except SamplerError as error:
             job.fail(error)
-        except Exception as error:
+        except BaseException as error:  # native libraries panic with a class of their own
             logger.exception("a request failed")
             job.fail(SamplerError(f"internal error: {error!r}"))
