@@ -20,7 +20,9 @@ _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 to 33 bits, so that k * _LN2_HIGH
 _LN2_LOW = 1.90821492927058770002e-10
 _SQRT_HALF = 0.7071067811865476
 _LOWEST_EXPONENT = -1080
-_POWERS_OF_TWO = np.array([math.ldexp(1.0, k) for k in range(_LOWEST_EXPONENT, 1)])
+# 2**(k + 54), normal for every k; the rest of the scaling rounds once, also into subnormals
+_POWERS_OF_TWO = np.array([math.ldexp(1.0, k + 54) for k in range(_LOWEST_EXPONENT, 1)])
+_TWO_TO_MINUS_54 = 2.0**-54
 _EXP = np.array([1.0 / math.factorial(i) for i in range(14)])
 _ATANH = np.array([2.0 / (2 * i + 1) for i in range(11)])
 
@@ -29,7 +31,7 @@ BLOCK = 256
 
 @kernel
 def exp_of_negative(t: float) -> float:
-    """e**t for t <= 0, -inf included; gradual underflow, 0 below -745.2."""
+    """e**t for t <= 0, -inf included; gradual underflow, 0 below -745.14."""
     if t < -746.0:
         return 0.0
     k = math.floor(t * _LOG2_E + 0.5)
@@ -37,7 +39,7 @@ def exp_of_negative(t: float) -> float:
     polynomial = float(_EXP[13])
     for i in range(12, -1, -1):
         polynomial = polynomial * r + _EXP[i]
-    return float(polynomial * _POWERS_OF_TWO[int(k) - _LOWEST_EXPONENT])
+    return float(polynomial * _POWERS_OF_TWO[int(k) - _LOWEST_EXPONENT] * _TWO_TO_MINUS_54)
 
 
 @kernel
@@ -47,12 +49,14 @@ def log(x: float) -> float:
     if mantissa < _SQRT_HALF:
         mantissa *= 2.0
         exponent -= 1
-    s = (mantissa - 1.0) / (mantissa + 1.0)
+    f = mantissa - 1.0  # exact
+    s = f / (mantissa + 1.0)
     square = s * s
     series = float(_ATANH[10])
-    for i in range(9, -1, -1):
+    for i in range(9, 0, -1):
         series = series * square + _ATANH[i]
-    return float(exponent * _LN2_HIGH + (s * series + exponent * _LN2_LOW))
+    # log(1 + f) = 2 s + s * square * series, written so that the large terms are exact
+    return float(exponent * _LN2_HIGH - ((s * (f - square * series) - exponent * _LN2_LOW) - f))
 
 
 @kernel

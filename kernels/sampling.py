@@ -94,18 +94,32 @@ def _write_top(size: int, count: int, work: Arrays, out: Arrays) -> None:
     log_mass = log_total(work, size)
     if count < size:
         size = cut_top_k(size, count, work)
+    _sort_by_rank(ids, columns, size)
     top_ids, top_logprobs = out
     for i in range(size):
-        value, exponent, token_id = columns[Z, i], columns[EXPONENT, i], ids[i]
-        at = i
-        while at > 0 and columns[Z, at - 1] < value:
-            columns[Z, at] = columns[Z, at - 1]
-            top_ids[at] = top_ids[at - 1]
-            top_logprobs[at] = top_logprobs[at - 1]
-            at -= 1
-        columns[Z, at] = value
-        top_ids[at] = token_id
-        top_logprobs[at] = np.float32(exponent - log_mass)
+        top_ids[i] = ids[i]
+        top_logprobs[i] = np.float32(columns[EXPONENT, i] - log_mass)
+
+
+@kernel
+def _sort_by_rank(ids: Array, columns: Array, size: int) -> None:
+    """Orders candidates by Z, descending, then lower id (Shell 1959: insertion sort for a few)."""
+    gap = 1
+    while gap < size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, size):
+            token_id, z, exponent = ids[i], columns[Z, i], columns[EXPONENT, i]
+            at = i
+            while at >= gap and (
+                columns[Z, at - gap] < z or (columns[Z, at - gap] == z and ids[at - gap] > token_id)
+            ):
+                ids[at] = ids[at - gap]
+                columns[Z, at] = columns[Z, at - gap]
+                columns[EXPONENT, at] = columns[EXPONENT, at - gap]
+                at -= gap
+            ids[at], columns[Z, at], columns[EXPONENT, at] = token_id, z, exponent
+        gap //= 3
 
 
 @kernel

@@ -14,7 +14,7 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
 
     Raises InvalidParameterError for another shape, or a dtype that is not floating point.
     """
-    array = np.asarray(logits)
+    array = _as_array("logits", logits)
     if array.ndim != 2 or array.shape[0] != batch_size or array.shape[1] < vocab_size:
         raise InvalidParameterError(
             f"`logits` must have shape [{batch_size}, >= {vocab_size}]. Given: {list(array.shape)}"
@@ -29,12 +29,19 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
 
 def as_bitmask(bitmask: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.int32]:
     """`bitmask` as contiguous int32[batch_size, words]; raises InvalidParameterError."""
-    array = np.asarray(bitmask)
+    array = _as_array("bitmask", bitmask)
     if array.ndim != 2 or array.shape[0] != batch_size or array.dtype != np.int32:
         raise InvalidParameterError(
             f"`bitmask` must be int32[{batch_size}, words]. Given: {array.dtype}{list(array.shape)}"
         )
     return _kernel_array(np.ascontiguousarray(array))
+
+
+def _as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError) as error:  # ragged lists, tensors that are not on the CPU
+        raise InvalidParameterError(f"`{name}` must be an array: {error}") from error
 
 
 def _kernel_array(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

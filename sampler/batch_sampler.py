@@ -8,6 +8,7 @@ of one row enters another's arithmetic.
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from operator import index
 from typing import Any
 
@@ -79,8 +80,8 @@ class BatchSampler:
     def __init__(self, vocab_size: int, max_batch_size: int) -> None:
         _check_size("vocab_size", vocab_size)
         _check_size("max_batch_size", max_batch_size)
-        self.vocab_size = vocab_size
-        self.max_batch_size = max_batch_size
+        self.vocab_size = int(vocab_size)
+        self.max_batch_size = int(max_batch_size)
         self._rows: dict[int, _Row] = {}
         self._next_handle = 0
         self._free = list(range(max_batch_size - 1, -1, -1))
@@ -103,6 +104,10 @@ class BatchSampler:
         ------
         InvalidParameterError : no free row, an id outside the vocabulary in the prompt or the bias
         """
+        if not isinstance(parameters, SamplingParameters):
+            raise InvalidParameterError(
+                f"`parameters` must be SamplingParameters. Given: {parameters!r}"
+            )
         prompt = self._checked_ids("prompt_token_ids", prompt_token_ids)
         bias = dict(parameters.logit_bias or {})
         self._checked_ids("logit_bias", bias)
@@ -143,7 +148,7 @@ class BatchSampler:
         """
         row = self._row(handle)
         generated = len(row.history) - row.prompt_length
-        if not 0 <= n <= generated:
+        if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= generated:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
         for _ in range(n):
             column = row.columns[row.history.pop()]
@@ -302,20 +307,25 @@ class BatchSampler:
     def _chosen(self, handles: Sequence[int] | None) -> list[_Row]:
         if handles is None:
             return list(self._rows.values())
-        if len(set(handles)) != len(handles):
-            raise InvalidParameterError(f"`rows` must be distinct. Given: {list(handles)!r}")
-        return [self._row(handle) for handle in handles]
+        if not isinstance(handles, Iterable):
+            raise InvalidParameterError(f"`rows` must be a sequence of handles. Given: {handles!r}")
+        rows = [self._row(handle) for handle in handles]
+        if len({row.slot for row in rows}) != len(rows):
+            raise InvalidParameterError(f"`rows` must be distinct. Given: {handles!r}")
+        return rows
 
     def _row(self, handle: int) -> _Row:
-        if handle not in self._rows:
+        if not isinstance(handle, Integral) or handle not in self._rows:
             raise InvalidParameterError(f"`handle` must be a row that was added. Given: {handle!r}")
         return self._rows[handle]
 
     def _checked_ids(self, name: str, token_ids: Iterable[int]) -> list[int]:
+        if not isinstance(token_ids, Iterable):
+            raise InvalidParameterError(f"`{name}` must be a sequence of ids. Given: {token_ids!r}")
         checked = []
         for token_id in token_ids:
             try:
-                checked.append(index(token_id))
+                checked.append(-1 if isinstance(token_id, bool) else index(token_id))
             except TypeError:
                 checked.append(-1)
             if not 0 <= checked[-1] < self.vocab_size:
@@ -338,5 +348,5 @@ _COPIED = (
 
 
 def _check_size(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InvalidParameterError(f"`{name}` must be an integer >= 1. Given: {value!r}")

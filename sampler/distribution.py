@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def next_token_distribution(
         raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
     rows = as_logits(rows[None], 1, 1)
     size = len(context_token_ids)
-    if not 0 <= prompt_length <= size:
+    if not isinstance(prompt_length, Integral) or not 0 <= prompt_length <= size:
         raise InvalidParameterError(
             f"`prompt_length` must be >= 0 and <= {size}. Given: {prompt_length!r}"
         )
