@@ -9,7 +9,8 @@ import asyncio
 import queue
 import secrets
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -29,15 +30,18 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Request = Mapping[str, Any] | GenerateRequest
+Item = StreamEvent | SamplerError | None  # what a stream is fed with; None wakes its readers
 
 
 class EventStream(Iterator[StreamEvent]):
     """The events of one request, one for each token; the last one has `generated_text`.
 
-    Closing it, or letting go of it, ends the request and frees its row before the next step.
+    Closing it, or letting go of it, ends the request and frees its row before the next step. Any
+    thread may close it, and a thread that waits for an event then sees the end of the events.
     """
 
-    def __init__(self, job: Job, items: "queue.SimpleQueue[StreamEvent | SamplerError]") -> None:
+    def __init__(self, generator: "Generator", job: Job, items: "queue.SimpleQueue[Item]") -> None:
+        self._generator = generator  # must not end before its streams do
         self._job = job
         self._items = items
         self._ended = False
@@ -46,16 +50,26 @@ class EventStream(Iterator[StreamEvent]):
         if self._ended:
             raise StopIteration
         item = self._items.get()
-        if isinstance(item, SamplerError):
-            self._ended = True
+        if isinstance(item, StreamEvent) and item.generated_text is None:
+            return item
+        self._end()
+        if isinstance(item, StreamEvent):
+            return item
+        if item is None:
+            raise StopIteration
+        try:
             raise item
-        self._ended = item.generated_text is not None
-        return item
+        finally:
+            del item  # the error knows this frame: together they would stay until collected
 
     def close(self) -> None:
         """Ends the request; further events are not waited for."""
-        self._ended = True
         self._job.cancel()
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._items.put(None)  # for another thread that waits; it passes this on to the next one
 
     def __enter__(self) -> Self:
         return self
@@ -130,25 +144,30 @@ class Generator:
         OverloadedError : the waiting queue is full
         SamplerError : from the iterator: generation failed, or the generator was closed
         """
-        items: queue.SimpleQueue[StreamEvent | SamplerError] = queue.SimpleQueue()
+        items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         job = Job(items.put)
         self._submit(job, request, stream=True)
-        return EventStream(job, items)
+        return EventStream(self, job, items)
 
     def generate(self, request: Request) -> GenerateResponse:
         """The whole answer to `request`; parameters and errors as for `generate_stream`."""
-        items: queue.SimpleQueue[StreamEvent | SamplerError] = queue.SimpleQueue()
+        items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         job = Job(items.put)
         self._submit(job, request, stream=False)
-        for _ in EventStream(job, items):
-            pass
+        with EventStream(self, job, items) as events:
+            for _ in events:
+                pass
         return job.response()
 
-    async def agenerate_stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def agenerate_stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         """The asyncio twin of `generate_stream`; errors come with the first event."""
         items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
-        async for event in self._events(self._async_job(items), items, request, stream=True):
-            yield event
+        # a suspended inner generator is closed only when the event loop finds the time
+        async with aclosing(
+            self._events(self._async_job(items), items, request, stream=True)
+        ) as events:
+            async for event in events:
+                yield event
 
     async def agenerate(self, request: Request) -> GenerateResponse:
         """The asyncio twin of `generate`."""
@@ -160,7 +179,8 @@ class Generator:
 
     def close(self) -> None:
         """Ends what is unfinished with IncompleteGenerationError and joins the worker thread."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._scheduler.close()
         self._grammars.close()
 
     def __enter__(self) -> Self:
@@ -189,7 +209,7 @@ class Generator:
         items: "asyncio.Queue[StreamEvent | SamplerError]",
         request: Request,
         stream: bool,
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncGenerator[StreamEvent, None]:
         try:
             await asyncio.to_thread(self._submit, job, request, stream)
             while True:
