@@ -1,0 +1,196 @@
+"""Schemas and regular expressions in, compiled grammars out: cached, bounded, off the decode loop.
+
+The texts are checked and translated here; what may run away, the compile to an automaton, runs in
+the backend's process.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from sampler.errors import (
+    GrammarError,
+    GrammarLimitError,
+    InvalidParameterError,
+    UnsupportedSchemaError,
+)
+from sampler.grammar.cache import GrammarCache
+from sampler.grammar.compiled import CompiledGrammar
+from sampler.grammar.distinct_keys import QuotedTokens
+from sampler.grammar.outlines_backend import OutlinesBackend
+from sampler.grammar.regex_grammar import Translation, translate_regex
+from sampler.grammar.schema_grammar import SchemaOptions, translate_schema
+from sampler.grammar.schema_source import load_schema
+from sampler.grammar.vocabulary import GrammarVocabulary, TokenTree
+from sampler.limits import Limits
+
+
+class GrammarCompiler:
+    """Compiles grammars for one vocabulary; thread-safe.
+
+    The same grammar asked for by several threads is compiled once; different ones queue.
+
+    Parameters
+    ----------
+    vocabulary : the tokens; see `GrammarVocabulary`
+    cache_bytes : memory for compiled grammars that are kept, >= 0; None is
+        `limits.grammar_cache_bytes`
+    limits : how large a grammar may be, and how long its compile may take
+
+    Raises
+    ------
+    InvalidParameterError : a negative `cache_bytes`
+    """
+
+    def __init__(
+        self,
+        vocabulary: GrammarVocabulary,
+        cache_bytes: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        size = self._limits.grammar_cache_bytes if cache_bytes is None else cache_bytes
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise InvalidParameterError(f"`cache_bytes` must be an integer >= 0. Given: {size!r}")
+        self._vocabulary = vocabulary
+        self._cache = GrammarCache(size)
+        self._backend = OutlinesBackend(self._limits)
+
+    def close(self) -> None:
+        """None; ends the worker process. A later compile starts a new one."""
+        self._backend.close()
+
+    def compile_regex(self, pattern: str) -> CompiledGrammar:
+        """The grammar of the texts that `pattern` matches from their beginning to their end.
+
+        Parameters
+        ----------
+        pattern : ECMA-262 syntax, which Python and Rust share for the most part; ``(?i)`` and
+            ``(?s)`` may stand at the beginning
+
+        Raises
+        ------
+        GrammarError : not a regular expression, or one that matches nothing
+        UnsupportedSchemaError : look-around, back-references and the like, by name
+        GrammarLimitError : larger than a limit
+        """
+        if not isinstance(pattern, str):
+            raise GrammarError(f"a regex must be a string. Given: {type(pattern).__name__}")
+        return self._compiled(("regex", pattern), lambda: translate_regex(pattern, self._limits))
+
+    def compile_json_schema(
+        self,
+        schema: dict[str, Any] | bool | str,
+        whitespace: Literal["any", "compact", "spaced"] | int = "any",
+        property_order: Literal["schema", "any"] = "schema",
+        spelling: Literal["canonical", "free"] = "canonical",
+        formats: Literal["assert", "annotate"] = "assert",
+        registry: object = None,
+    ) -> CompiledGrammar:
+        """The grammar of the JSON texts that are valid under `schema`, and never of others.
+
+        Parameters
+        ----------
+        schema : a JSON Schema, or its text; the dialect is that of ``$schema``, else draft 2020-12
+        whitespace : "any" (runs of up to 128 characters), "compact" (none), "spaced" (as
+            ``json.dumps`` writes) or the indent of ``json.dumps``, 0 to 16
+        property_order : "schema"; "any" is not supported yet
+        spelling : "canonical"; "free" is not supported yet
+        formats : whether ``format`` is enforced or only listed in the warnings
+        registry : of schemas in other documents; not supported yet
+
+        Raises
+        ------
+        GrammarError : not a JSON Schema, or one that no value satisfies
+        UnsupportedSchemaError : a keyword that cannot be enforced exactly, with its JSON pointer
+        GrammarLimitError : larger than a limit
+        InvalidParameterError : an option that does not exist
+        """
+        options = SchemaOptions(whitespace, property_order, spelling, formats, registry)
+        return self._schema(load_schema(schema, self._limits), options)
+
+    def compile_cfg(self, text: str) -> CompiledGrammar:
+        """The grammar of a context-free language; not supported yet.
+
+        Raises
+        ------
+        UnsupportedSchemaError : always
+        """
+        raise UnsupportedSchemaError("context-free grammars are not supported yet", "cfg")
+
+    def compile(self, specification: Mapping[str, Any]) -> CompiledGrammar:
+        """The grammar of a request's ``{"type": ..., "value": ...}``.
+
+        Parameters
+        ----------
+        specification : type "json" (value: a schema, or its text), "json_object" (the same, or
+            None or {} for any object), "json_schema" (value: ``{"schema": ...}``) or "regex"
+            (value: a pattern). A "json" schema with ``properties`` but no ``type`` describes an
+            object here, as clients of that wire format expect; the warnings say so.
+
+        Raises
+        ------
+        GrammarError : another type or value; and what the compile of a schema or pattern raises
+        """
+        kind, value = _checked_specification(specification)
+        if kind == "regex":
+            return self.compile_regex(value)
+        if kind == "json_schema":
+            value = value["schema"]
+        if kind == "json_object" and (value is None or value == {}):
+            value = {"type": "object"}
+        options = SchemaOptions(object_root=True)
+        return self._schema(load_schema(value, self._limits), options)
+
+    def _schema(self, source: str, options: SchemaOptions) -> CompiledGrammar:
+        options.check()
+        key = ("json_schema", source, options)
+        return self._compiled(key, lambda: translate_schema(source, options, self._limits))
+
+    def _compiled(self, key: Hashable, translate: Callable[[], Translation]) -> CompiledGrammar:
+        return self._cache.get(key, lambda: self._compile(translate()))
+
+    def _compile(self, translation: Translation) -> CompiledGrammar:
+        tree = self._tree
+        quoted_tokens = self._quoted_tokens if translation.free_keys else None
+        automaton = self._backend.compile(translation.regex)
+        seconds = self._limits.grammar_compile_seconds
+        deadline = time.monotonic() + seconds
+
+        def check_time() -> None:
+            if time.monotonic() > deadline:
+                raise GrammarLimitError("seconds of the grammar compile", f"> {seconds}", seconds)
+
+        return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, check_time)
+
+    @cached_property
+    def _tree(self) -> TokenTree:
+        return TokenTree(self._vocabulary)
+
+    @cached_property
+    def _quoted_tokens(self) -> QuotedTokens:
+        return QuotedTokens(self._tree)
+
+
+def _checked_specification(specification: object) -> tuple[str, Any]:
+    """The type and the value of a request's grammar, of the kinds that `compile` takes."""
+    if not isinstance(specification, Mapping):
+        raise GrammarError(f"a grammar must be an object. Given: {type(specification).__name__}")
+    kind, value = specification.get("type"), specification.get("value")
+    schema = value.get("schema") if kind == "json_schema" and isinstance(value, Mapping) else value
+    legal = {
+        "json": "an object, a bool, or a string with a JSON Schema",
+        "json_object": "an object, a bool, a string with a JSON Schema, or None",
+        "json_schema": "an object whose `schema` is an object, a bool or a string",
+        "regex": "a string",
+    }
+    if not isinstance(kind, str) or kind not in legal:
+        raise GrammarError(f"`type` must be one of {', '.join(legal)}. Given: {kind!r}")
+    types = {"regex": (str,), "json_object": (Mapping, bool, str, type(None))}
+    is_wrapped = kind != "json_schema" or isinstance(value, Mapping)
+    if not is_wrapped or not isinstance(schema, types.get(kind, (Mapping, bool, str))):
+        raise GrammarError(
+            f"the value of type `{kind}` must be {legal[kind]}. Given: {type(value).__name__}"
+        )
+    return kind, value

@@ -1,0 +1,191 @@
+"""Regular expression -> automaton over bytes, by outlines-core in a process of its own.
+
+A native compile cannot be interrupted and may take any amount of memory, so it runs in a worker
+process that is killed at the limit; the next compile starts a fresh one. The worker is this
+interpreter started as a script (`outlines_worker.py`): unlike `multiprocessing` that needs no
+``__main__`` guard of the caller and is safe with threads. It ends when its standard input does,
+that is with this process at the latest.
+"""
+
+import os
+import pickle
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from sampler.errors import GrammarError, GrammarLimitError
+from sampler.grammar.automaton import ByteAutomaton
+from sampler.limits import Limits
+
+BOUNDARY = "\x00"  # never part of a text: see outlines_worker.py
+MAX_NESTING = 240  # of groups; outlines-core refuses more than 250 without saying so
+
+
+class OutlinesBackend:
+    """Compiles one pattern at a time; thread-safe. `close` ends the worker process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+
+    def compile(self, pattern: str) -> ByteAutomaton:
+        """The automaton of the texts that `pattern` (Rust syntax) matches as a whole.
+
+        Raises
+        ------
+        GrammarError : a pattern that matches nothing or that outlines-core refuses; a lost worker
+        GrammarLimitError : more time or memory than the limits allow
+        """
+        nesting = _nesting(pattern)
+        if nesting > MAX_NESTING:
+            raise GrammarLimitError("nesting of the regular expression", nesting, MAX_NESTING)
+        answer = self._ask(pattern)
+        if answer.get("out_of_memory"):
+            raise _too_much_memory(self._limits)
+        if "error" in answer:
+            raise GrammarError(f"outlines-core cannot compile it: {answer['error']}")
+        edges = np.frombuffer(answer["edges"], dtype=np.int64).reshape(-1, 3)
+        accepting = np.zeros(answer["states"], dtype=np.bool_)
+        accepting[np.frombuffer(answer["accepting"], dtype=np.int64)] = True
+        automaton = ByteAutomaton.from_edges(edges, accepting, initial=0)
+        if automaton is None:
+            raise GrammarError("no text matches")
+        return automaton
+
+    def close(self) -> None:
+        """None; ends the worker process, if any. A later compile starts a new one."""
+        with self._lock:
+            self._drop_worker()
+
+    def _ask(self, pattern: str) -> dict[str, Any]:
+        request = pickle.dumps((pattern, BOUNDARY))
+        with self._lock:
+            try:
+                if self._worker is None or not self._worker.is_usable():
+                    self._drop_worker()
+                    self._worker = _Worker(self._limits)
+                return self._worker.ask(request)
+            except BaseException:
+                # also after KeyboardInterrupt: an answer that nobody read must not reach the next
+                self._drop_worker()
+                raise
+
+    def _drop_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+class _Worker:
+    """One child process and the pipes to it. It is killed when nobody holds this object."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._owner = os.getpid()
+        script = Path(__file__).with_name("outlines_worker.py")
+        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(script), str(int(limits.grammar_compile_bytes))],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, "PYTHONPATH": path, "RUST_BACKTRACE": "0"},
+            )
+        except OSError as error:
+            self._errors.close()
+            raise GrammarError(f"the grammar compiler did not start: {error}") from error
+        self.kill = weakref.finalize(self, _end, self._process, self._errors, self._owner)
+
+    def is_usable(self) -> bool:
+        """Whether the process lives, and belongs to this process and not to one forked from."""
+        return os.getpid() == self._owner and self._process.poll() is None
+
+    def ask(self, request: bytes) -> dict[str, Any]:
+        """The worker's answer to `request`, within the limit of time."""
+        deadline = time.monotonic() + self._limits.grammar_compile_seconds
+        try:
+            self._write(struct.pack("<Q", len(request)) + request, deadline)
+            (length,) = struct.unpack("<Q", self._read(8, deadline))
+            answer: dict[str, Any] = pickle.loads(self._read(length, deadline))
+        except (BrokenPipeError, EOFError) as error:
+            raise self._failure() from error
+        return answer
+
+    def _write(self, content: bytes, deadline: float) -> None:
+        descriptor = self._process.stdin.fileno()  # type: ignore[union-attr]
+        left = memoryview(content)
+        while left:
+            self._wait(descriptor, select.POLLOUT, deadline)
+            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        descriptor = self._process.stdout.fileno()  # type: ignore[union-attr]
+        content = bytearray()
+        while len(content) < count:
+            self._wait(descriptor, select.POLLIN, deadline)
+            chunk = os.read(descriptor, min(count - len(content), 1 << 20))
+            if not chunk:
+                raise EOFError
+            content += chunk
+        return bytes(content)
+
+    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            limit = self._limits.grammar_compile_seconds
+            raise GrammarLimitError("seconds of the grammar compile", f"> {limit}", limit)
+
+    def _failure(self) -> GrammarError:
+        """Why the worker is gone: out of memory, which Rust reports by aborting, or a crash."""
+        code = self._process.wait()
+        self._errors.seek(0)
+        report = self._errors.read().decode(errors="replace").strip()
+        if "memory allocation" in report or "MemoryError" in report:
+            return _too_much_memory(self._limits)
+        last = report.splitlines()[-1] if report else "It said nothing"
+        return GrammarError(f"the grammar compiler ended with code {code}: {last}")
+
+
+def _end(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:
+    if os.getpid() == owner:  # a forked process must not end the worker of the first one
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout, errors):
+        if stream is not None:
+            stream.close()
+
+
+def _too_much_memory(limits: Limits) -> GrammarLimitError:
+    limit = limits.grammar_compile_bytes
+    return GrammarLimitError("memory of the grammar compile in bytes", f"> {limit}", limit)
+
+
+def _nesting(pattern: str) -> int:
+    """The deepest nesting of groups; escaped brackets and those of classes do not count."""
+    depth = deepest = 0
+    escaped = in_class = False
+    for character in pattern:
+        if escaped or character == "\\":
+            escaped = not escaped
+        elif in_class or character == "[":
+            in_class = character != "]"
+        elif character == "(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character == ")":
+            depth -= 1
+    return deepest
