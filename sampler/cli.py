@@ -61,11 +61,11 @@ def warmup() -> None:
 
     from sampler.startup import steps
 
-    with tqdm(list(steps()), unit="kernel", bar_format="{desc:<16}{bar:30} {n}/{total}") as bar:
+    with tqdm(list(steps()), bar_format="{desc:<16}{bar:30} {n}/{total} {elapsed}") as bar:
         for name, step in bar:
             bar.set_description_str(name)
             step()
-        bar.set_description_str("ready")
+    click.echo("ready", err=True)
 
 
 def _request(prompt: str, parameters: tuple[str, ...], grammar: Path | None) -> dict[str, Any]:
