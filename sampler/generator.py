@@ -10,12 +10,13 @@ import queue
 import secrets
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sampler.candidate import Plan
-from sampler.errors import InvalidParameterError, SamplerError
+from sampler.errors import IncompleteGenerationError, InvalidParameterError, SamplerError
 from sampler.events import GenerateResponse, StreamEvent
 from sampler.grammar import GrammarCompiler
 from sampler.job import Job
@@ -127,6 +128,9 @@ class Generator:
         self._grammars = GrammarCompiler(self.vocabulary, limits=self.limits)
         caller = ModelCaller(model, self.vocabulary.size)
         self._scheduler = Scheduler(caller, self.vocabulary, max_batch_size, max_waiting)
+        # Not asyncio's own threads: they are few, and slow grammars would keep everybody from them.
+        # One more than there are places, so that one is always free to refuse a request.
+        self._preparers = ThreadPoolExecutor(max_batch_size + max_waiting + 1, "sampler-prepare")
         # also runs at interpreter exit; it holds the scheduler only, so a forgotten generator ends
         self._finalizer = weakref.finalize(self, self._scheduler.close)
 
@@ -181,6 +185,7 @@ class Generator:
         """Ends what is unfinished with IncompleteGenerationError and joins the worker thread."""
         self._finalizer.detach()
         self._scheduler.close()
+        self._preparers.shutdown(wait=False)  # what is in preparation will find the doors closed
         self._grammars.close()
 
     def __enter__(self) -> Self:
@@ -211,7 +216,7 @@ class Generator:
         stream: bool,
     ) -> AsyncGenerator[StreamEvent, None]:
         try:
-            await asyncio.to_thread(self._submit, job, request, stream)
+            await self._submit_aside(job, request, stream)
             while True:
                 item = await items.get()
                 if isinstance(item, SamplerError):
@@ -221,6 +226,12 @@ class Generator:
                     return
         finally:
             job.cancel()  # also when the awaiting task was cancelled while the request was prepared
+
+    def _submit_aside(self, job: Job, request: Request, stream: bool) -> "asyncio.Future[None]":
+        with suppress(RuntimeError):  # what a pool that is shut down raises
+            loop = asyncio.get_running_loop()
+            return loop.run_in_executor(self._preparers, self._submit, job, request, stream)
+        raise IncompleteGenerationError("the generator is closed")
 
     def _submit(self, job: Job, request: Request, stream: bool) -> None:
         self._scheduler.reserve()
