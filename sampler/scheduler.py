@@ -147,16 +147,21 @@ class Scheduler:
         self._drop_cancelled()
 
     def _admit(self) -> None:
-        while len(self._live) < self._max_batch_size:
-            with self._condition:
-                if not self._waiting:
-                    return
-                job = self._waiting.popleft()
-                self._reserved -= job.started == 0
+        while len(self._live) < self._max_batch_size and (job := self._next_job()) is not None:
             self._guarded(job, partial(self._start, job))
             if job.has_more and not job.cancelled:
                 with self._condition:
                     self._waiting.append(job)
+
+    def _next_job(self) -> Job | None:
+        """The first in the queue that is still wanted; it no longer takes a place."""
+        with self._condition:
+            while self._waiting:
+                job = self._waiting.popleft()
+                self._reserved -= job.started == 0
+                if not job.cancelled:
+                    return job
+        return None
 
     def _start(self, job: Job) -> None:
         """Gives the next candidate of `job` a row."""
