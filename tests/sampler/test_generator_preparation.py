@@ -1,0 +1,110 @@
+"""What happens to requests that take long to prepare, before they have a row."""
+
+import asyncio
+import threading
+
+import pytest
+from scripted_models import PATIENCE, Watched, byte_vocabulary, request
+
+from sampler import GenerateResponse
+from sampler.errors import IncompleteGenerationError, OverloadedError
+
+SHORT = {"max_new_tokens": 5, "ignore_eos": True, "do_sample": True, "seed": 1, "details": True}
+
+
+def run(coroutine):
+    async def bounded():
+        async with asyncio.timeout(PATIENCE):
+            return await coroutine
+
+    return asyncio.run(bounded())
+
+
+class SlowVocabulary:
+    """Holds up the tokenizer of a generator."""
+
+    def __init__(self, monkeypatch):
+        self.entered, self.free = threading.Event(), threading.Semaphore(0)
+        encode = type(byte_vocabulary()).encode
+
+        def slow(vocabulary, text):
+            if text == "slow":
+                self.entered.set()
+                assert self.free.acquire(timeout=PATIENCE)
+            return encode(vocabulary, text)
+
+        monkeypatch.setattr(type(byte_vocabulary()), "encode", slow)
+
+
+def test_a_task_that_is_cancelled_while_it_is_prepared_never_starts(make_generator, monkeypatch):
+    model = Watched()
+    generator = make_generator(model, max_batch_size=1, max_waiting=5)
+    slow = SlowVocabulary(monkeypatch)
+
+    async def cancel():
+        for _ in range(3):
+            slow.entered.clear()
+            task = asyncio.create_task(generator.agenerate(request("slow", **SHORT)))
+            await asyncio.to_thread(slow.entered.wait, PATIENCE)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        slow.free.release(3)
+        while generator._scheduler._reserved:
+            await asyncio.sleep(0.001)
+        return await generator.agenerate(request("next", **SHORT))
+
+    assert run(cancel()).details.generated_tokens == 5
+    assert {bytes(context[:4]) for context in model.contexts.values()} == {b"next"}
+
+
+def test_a_request_in_preparation_holds_up_neither_the_loop_nor_others(make_generator, monkeypatch):
+    generator = make_generator(max_waiting=1000)
+    slow = SlowVocabulary(monkeypatch)
+
+    async def beside():
+        tasks = [
+            asyncio.create_task(generator.agenerate(request("slow", **SHORT))) for _ in range(100)
+        ]
+        answer = await generator.agenerate(request("next", **SHORT))
+        assert not any(task.done() for task in tasks)
+        slow.free.release(100)
+        await asyncio.gather(*tasks)
+        return answer
+
+    assert run(beside()).details.generated_tokens == 5
+
+
+def test_preparing_refuses_at_once_what_has_no_place(make_generator, monkeypatch):
+    generator = make_generator(max_batch_size=2, max_waiting=3)
+    slow = SlowVocabulary(monkeypatch)
+
+    async def crowd():
+        tasks = [
+            asyncio.create_task(generator.agenerate(request("slow", **SHORT))) for _ in range(20)
+        ]
+        refused, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        while len(refused) < 15:
+            done, _ = await asyncio.wait(set(tasks) - refused, return_when=asyncio.FIRST_COMPLETED)
+            refused |= done
+        slow.free.release(100)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    answers = run(crowd())
+    assert sum(isinstance(answer, OverloadedError) for answer in answers) == 15
+    assert sum(isinstance(answer, GenerateResponse) for answer in answers) == 5
+
+
+def test_closing_amid_a_preparation_ends_it_with_an_error(make_generator, monkeypatch):
+    generator = make_generator()
+    slow = SlowVocabulary(monkeypatch)
+
+    async def close():
+        task = asyncio.create_task(generator.agenerate(request("slow", **SHORT)))
+        await asyncio.to_thread(slow.entered.wait, PATIENCE)
+        generator.close()
+        slow.free.release(100)
+        with pytest.raises(IncompleteGenerationError, match="the generator is closed"):
+            await task
+
+    run(close())
