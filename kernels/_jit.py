@@ -1,16 +1,23 @@
-"""The one place where Numba options are set.
+"""The one place where Numba options are set, and where compiled kernels are kept.
+
+Kernels are cached in a folder of the user's that is named by a hash over all kernel sources. Numba
+alone would cache beside the source, where files survive an uninstallation and shadow the next one,
+and would look at the stamp of the caller's file only, so that a changed callee goes unnoticed.
 
 Rejected: `fastmath` (-inf and NaN carry meaning here, and bits must repeat), `parallel` (rows are
 shorter than a fork, and its threading layers break under forks and threads of the caller).
 """
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numba
 import numpy.typing as npt
-from numba import njit
+from platformdirs import user_cache_path
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Any, ...]  # arrays, scalars and tuples of them; each kernel says which
@@ -19,28 +26,46 @@ Record = Any  # one element of a structured array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_VERSIONS_KEPT = 4
 
-def _digest_of_kernels() -> str:
-    """A hash over all kernel sources."""
+
+def _cache_folder() -> Path | None:
+    """The folder for kernels compiled from exactly these sources; None when it is not writable.
+
+    It lies in NUMBA_CACHE_DIR if that is set, else in the user's cache. Folders of older sources
+    are removed when a new one is made, all but a few that other installations may use.
+    """
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    parent = (Path(given) if given else user_cache_path("token-sampler")) / "kernels"
+    folder = parent / digest[:20]
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            others = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)
+            for old in others[:-_VERSIONS_KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
 
 
-_DIGEST = _digest_of_kernels()
+CACHE_FOLDER = _cache_folder()
 
 
 def kernel(function: Function) -> Function:
     """The compiled `function`: cached on disk, without the GIL, IEEE arithmetic as written.
 
-    Where no cache folder is writable (a read-only installation without a home), the function is
-    compiled anew in each process. Numba stamps a cache with the caller's own file only, so a
-    changed callee in another file would go unnoticed; the stamp here covers all kernel files.
+    Where no cache folder is writable the function is compiled anew in each process.
     """
+    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    # read once, while the function is decorated; other users of Numba keep their setting
+    numba.config.CACHE_DIR = str(CACHE_FOLDER or given)  # type: ignore[attr-defined]
     try:
-        compiled: Any = njit(function, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:  # "cannot cache function: no locator available"
-        return cast(Function, njit(function, nogil=True, error_model="numpy"))
-    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if cache_file is not None:
-        cache_file._source_stamp = (cache_file._source_stamp, _DIGEST)
+        cached = CACHE_FOLDER is not None
+        compiled: Any = numba.njit(function, cache=cached, nogil=True, error_model="numpy")
+    finally:
+        numba.config.CACHE_DIR = given  # type: ignore[attr-defined]
     return cast(Function, compiled)
