@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sampler.errors import GrammarError
 from sampler.grammar.automaton import DEAD, Bools, ByteAutomaton, can_reach
 from sampler.grammar.bitmask import words_per_row
+from sampler.grammar.budget import Budget
 from sampler.grammar.distinct_keys import KeyScanner, QuotedTokens
 from sampler.grammar.matcher import GrammarMatcher
 from sampler.grammar.vocabulary import TokenTree, ranges
@@ -35,13 +36,13 @@ class CompiledGrammar:
         tree: TokenTree,
         quoted_tokens: QuotedTokens | None = None,
         warnings: Sequence[str] = (),
-        check_time: Callable[[], None] = lambda: None,
+        budget: Budget | None = None,
     ) -> None:
         self.automaton = automaton
         self.tree = tree
         self.quoted_tokens = quoted_tokens
         self.warnings = list(warnings)
-        self.completable = _completable(automaton, tree, check_time)
+        self.completable = _completable(automaton, tree, budget)
         if not self.completable[automaton.initial]:
             raise GrammarError("the tokens of this vocabulary cannot spell any matching text")
         self._words = words_per_row(tree.vocab_size)
@@ -93,9 +94,7 @@ class CompiledGrammar:
         return state if state != DEAD and self.completable[state] else DEAD
 
 
-def _completable(
-    automaton: ByteAutomaton, tree: TokenTree, check_time: Callable[[], None]
-) -> Bools:
+def _completable(automaton: ByteAutomaton, tree: TokenTree, budget: Budget | None) -> Bools:
     """``bool[states]``: whether tokens of `tree` lead from a state to an accepting one.
 
     A vocabulary with a token for every single byte in use can spell whatever bytes can; others
@@ -105,7 +104,8 @@ def _completable(
         return np.ones(len(automaton.accepting), dtype=np.bool_)
     sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for state in range(len(automaton.accepting)):
-        check_time()
+        if budget is not None:
+            budget.check_time()
         reached = np.unique(automaton.walk(state, tree)[1])
         sources.append(np.full(len(reached), state))
         targets.append(reached)

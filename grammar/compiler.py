@@ -4,17 +4,12 @@ The texts are checked and translated here; what may run away, the compile to an 
 the backend's process.
 """
 
-import time
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-from sampler.errors import (
-    GrammarError,
-    GrammarLimitError,
-    InvalidParameterError,
-    UnsupportedSchemaError,
-)
+from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
+from sampler.grammar.budget import Budget
 from sampler.grammar.cache import GrammarCache
 from sampler.grammar.compiled import CompiledGrammar
 from sampler.grammar.distinct_keys import QuotedTokens
@@ -155,14 +150,8 @@ class GrammarCompiler:
         tree = self._tree
         quoted_tokens = self._quoted_tokens if translation.free_keys else None
         automaton = self._backend.compile(translation.regex)
-        seconds = self._limits.grammar_compile_seconds
-        deadline = time.monotonic() + seconds
-
-        def check_time() -> None:
-            if time.monotonic() > deadline:
-                raise GrammarLimitError("seconds of the grammar compile", f"> {seconds}", seconds)
-
-        return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, check_time)
+        budget = Budget(self._limits)
+        return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, budget)
 
     @cached_property
     def _tree(self) -> TokenTree:

@@ -156,8 +156,8 @@ class _Worker:
         report = self._errors.read().decode(errors="replace").strip()
         if "memory allocation" in report or "MemoryError" in report:
             return _too_much_memory(self._limits)
-        last = report.splitlines()[-1] if report else "It said nothing"
-        return GrammarError(f"the grammar compiler ended with code {code}: {last}")
+        last = "".join(f": {line}" for line in report.splitlines()[-1:])
+        return GrammarError(f"the grammar compiler ended with code {code}{last}")
 
 
 def _end(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:

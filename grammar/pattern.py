@@ -64,10 +64,10 @@ _PROPERTY = re.compile(r"([pP])(?:\{([^}]*)\}|([A-Z]))")
 _SHORT = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _CLASSES = {"d": characters.DIGIT, "w": characters.WORD, "s": characters.SPACE}
 _UNSUPPORTED_GROUPS = {
-    "(?=": "look-ahead",
-    "(?!": "look-ahead",
-    "(?<=": "look-behind",
-    "(?<!": "look-behind",
+    "(?=": "look-aheads",
+    "(?!": "look-aheads",
+    "(?<=": "look-behinds",
+    "(?<!": "look-behinds",
     "(?>": "atomic groups",
     "(?P=": "back-references",
     "(?(": "conditional groups",

@@ -6,6 +6,7 @@ from typing import Any
 
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar import characters
+from sampler.grammar.budget import Budget
 from sampler.grammar.pattern_regex import any_of, literal, repeated, spell_text
 from sampler.grammar.schema_document import Schema
 from sampler.grammar.schema_flatten import Flat
@@ -36,11 +37,13 @@ class Containers:
     def __init__(
         self,
         layout: Layout,
+        budget: Budget,
         warnings: dict[str, None],
         any_value: Callable[[int], str],
         value: Callable[[Schema, int], str | None],
     ) -> None:
         self._layout = layout
+        self._budget = budget
         self._warnings = warnings
         self._any_value = any_value
         self._value = value
@@ -93,11 +96,11 @@ class Containers:
             named = [*flat.keywords.get("properties", ()), *flat.keywords.get("required", ())]
             self.free_keys = True
             self._warnings["objects: free keys are written without escapes"] = None
-            bounds = (0, None) if members else (max(least, 1), most)
-            if bounds[1] != 0:
+            is_map = not members
+            if most != 0:
                 entry = self._member(_other_key(named), extra)
-                run = self._run(entry, *bounds, level)
-                members = [*members, Member(run, required=bool(least) and not members)]
+                run = self._run(entry, max(least, 1) if is_map else 1, most, level)
+                members = [*members, Member(run, required=is_map and least > 0)]
         return self._wrapped("{}", members, level)
 
     def _check_counts(self, members: list[Member], extra: str | None, flat: Flat) -> None:
@@ -223,9 +226,8 @@ class Containers:
         if not any(member.required for member in members[middle:]):
             tail = f"(?:{tail})?"
         both = f"{left}{tail}"
-        return (
-            both if any(member.required for member in members[:middle]) else any_of([both, right])
-        )
+        must_have_left = any(member.required for member in members[:middle])
+        return self._budget.check(both if must_have_left else any_of([both, right]))
 
 
 def _item_schemas(flat: Flat) -> tuple[list[Schema], Schema]:

@@ -178,7 +178,8 @@ def _checked_validator(root: Schema, class_name: str, formats: str) -> Any:
 
     validator = getattr(jsonschema, class_name)
     try:
-        validator.check_schema(root)
+        # without formats: they would check `pattern` against Python's syntax
+        validator.check_schema(root, format_checker=jsonschema.FormatChecker(formats=()))
     except jsonschema.SchemaError as error:
         where = "".join(f"/{escape(str(token))}" for token in error.absolute_path)
         raise GrammarError(f"{error.message} (at {where or '/'!r})") from error

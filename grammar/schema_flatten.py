@@ -4,11 +4,13 @@ Rule of the file: a merge is exact or refused. Where a conjunct lists its values
 nothing has to be merged: the values are filtered by evaluating the whole schema.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sampler.errors import UnsupportedSchemaError
+from sampler.grammar.budget import Budget
 from sampler.grammar.schema_document import Schema, SchemaDocument
 from sampler.grammar.schema_keywords import ANNOTATIONS, TYPES, assertions
 
@@ -45,8 +47,9 @@ class Flat:
 class Flattener:
     """Flattens the subschemas of one document."""
 
-    def __init__(self, document: SchemaDocument) -> None:
+    def __init__(self, document: SchemaDocument, budget: Budget) -> None:
         self._document = document
+        self._budget = budget
         self._known: dict[int, Flat | None] = {}
         self._open: set[int] = set()
 
@@ -68,19 +71,33 @@ class Flattener:
     def _flattened(self, schema: dict[str, Any]) -> Flat | None:
         self._document.check_base(schema)
         own = self._own_keywords(schema)
-        conjuncts = [own, *map(self.flatten, self._conjuncts(schema))]
+        conjuncts = list(self._conjuncts(schema, own))
         if None in conjuncts:
             return None
         flats = [flat for flat in conjuncts if flat is not None]
         listed = next((flat.values for flat in flats if flat.values is not None), None)
         if listed is not None:
-            valid = [value for value in listed if self._document.is_valid(value, schema)]
-            where = self._document.pointer(schema)
-            return Flat({"enum": valid}, {"enum": f"{where}/enum"}) if valid else None
+            valid = self._filtered(listed, schema, is_own=listed is own.values)
+            where = {"enum": self._document.pointer(schema, "enum")}
+            return Flat({"enum": valid}, where) if valid else None
         merged = flats[0]
         for flat in flats[1:]:
             merged = self.merge(merged, flat)
         return merged
+
+    def _filtered(self, values: list[Any], schema: dict[str, Any], is_own: bool) -> list[Any]:
+        """Those of `values` that are valid under all of `schema`; `is_own` if it lists them."""
+        listing = ("enum" if "enum" in schema else "const") if is_own else None
+        others = {keyword: value for keyword, value in schema.items() if keyword != listing}
+        if next(assertions(others, self._document.draft), None) is None:
+            return values
+        self._document.register(others, self._document.pointer(schema))
+        valid = []
+        for value in values:
+            self._budget.check_time()
+            if self._document.is_valid(value, others):
+                valid.append(value)
+        return valid
 
     def _own_keywords(self, schema: dict[str, Any]) -> Flat:
         if "$ref" in schema and self._document.draft <= 7:
@@ -94,12 +111,18 @@ class Flattener:
             keywords.setdefault("enum", [schema["const"]])
         return Flat(keywords, {word: self._document.pointer(schema, word) for word in keywords})
 
-    def _conjuncts(self, schema: dict[str, Any]) -> Iterator[Schema]:
-        if "$ref" in schema:
-            yield self._document.resolve(schema["$ref"], self._document.pointer(schema, "$ref"))
-            if self._document.draft <= 7:
-                return
-        yield from schema.get("allOf", ())
+    def _conjuncts(self, schema: dict[str, Any], own: Flat) -> Iterator[Flat | None]:
+        """What has to hold together, in the order in which it stands: that of the properties."""
+        if "properties" not in schema:
+            yield own
+        for keyword, value in schema.items():
+            if keyword == "properties":
+                yield own
+            elif keyword == "$ref":
+                where = self._document.pointer(schema, keyword)
+                yield self.flatten(self._document.resolve(value, where))
+            elif keyword == "allOf" and not ("$ref" in schema and self._document.draft <= 7):
+                yield from map(self.flatten, value)
 
     def merge(self, left: Flat, right: Flat) -> Flat:
         """The schema that both have to hold for.
@@ -111,8 +134,9 @@ class Flattener:
         merged = Flat({**right.keywords, **left.keywords}, {**right.where, **left.where})
         for keyword in left.keywords.keys() & right.keywords.keys():
             pair = left.keywords[keyword], right.keywords[keyword]
-            if keyword not in ANNOTATIONS and pair[0] != pair[1]:
+            if keyword not in ANNOTATIONS and not _same(*pair):
                 merged.keywords[keyword] = _merged(keyword, *pair, merged.where[keyword])
+        self._refuse_flags(left, right)
         self._merge_members(left, right, merged)
         self._merge_items(left, right, merged)
         return merged
@@ -157,6 +181,15 @@ class Flattener:
             ]
         merged.keywords["items"] = self._both(*rest)
 
+    def _refuse_flags(self, left: Flat, right: Flat) -> None:
+        """None; refuses two bounds of which one is excluded by a flag, as in draft 4."""
+        for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+            for one, other in ((left, right), (right, left)):
+                if one.keywords.get(flag) is True and bound in other.keywords:
+                    raise UnsupportedSchemaError(
+                        "cannot be merged with another bound", flag, one.where[flag]
+                    )
+
     def _refuse_beside(self, left: Flat, right: Flat, keyword: str, others: str) -> None:
         for one, other in ((left, right), (right, left)):
             if keyword in one.keywords and other.keywords.keys() & set(others.split()):
@@ -167,7 +200,7 @@ class Flattener:
                 )
 
     def _both(self, left: Schema, right: Schema) -> Schema:
-        if left is True or right is False or left == right:
+        if left is True or right is False or _same(left, right):
             return right
         if right is True or left is False:
             return left
@@ -176,6 +209,7 @@ class Flattener:
 
     def disjoint(self, left: Flat, right: Flat) -> bool:
         """Whether it is certain that no value is valid under both."""
+        self._budget.check_time()
         if left.values is not None or right.values is not None:
             one, other = (left, right) if left.values is not None else (right, left)
             made = self._document.register(other.keywords, next(iter(other.where.values()), ""))
@@ -199,6 +233,11 @@ class Flattener:
                 if one is None or other is None or self.disjoint(one, other):
                     return True
         return False
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Whether both are the same JSON; unlike ``==``, which takes True for 1."""
+    return json.dumps(left) == json.dumps(right)
 
 
 def _wide(types: frozenset[str]) -> frozenset[str]:

@@ -64,13 +64,13 @@ PATTERNS = {
     **dict.fromkeys(("hostname", "idn-hostname"), _HOSTNAME),
     **dict.fromkeys(("uri", "iri", "uri-reference", "iri-reference", "uri-template"), _URI),
 }
-_UPPER = "T and Z are written in upper case, without leap seconds"
+_UPPER = "T and Z in upper case and no leap seconds"
 _WEB = "http and https addresses with a host name of up to three labels, without % escapes"
 NARROWED = {
     "date": "years from 0001 to 9999",
     "time": _UPPER,
-    "date-time": f"years from 0001 to 9999; {_UPPER}",
-    "ipv6": "without an IPv4 address at the end",
+    "date-time": f"years from 0001 to 9999, {_UPPER}",
+    "ipv6": "addresses without an IPv4 part",
     **dict.fromkeys(("email", "idn-email"), "letters, digits, _ + - and dots, a short host name"),
     **dict.fromkeys(("hostname", "idn-hostname"), "up to three short labels, no double hyphens"),
     **dict.fromkeys(("uri", "iri", "uri-reference", "iri-reference", "uri-template"), _WEB),

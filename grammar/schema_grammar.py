@@ -19,6 +19,7 @@ from sampler.errors import (
     UnsupportedSchemaError,
 )
 from sampler.grammar import schema_numbers
+from sampler.grammar.budget import Budget
 from sampler.grammar.pattern_regex import any_of
 from sampler.grammar.regex_grammar import Translation
 from sampler.grammar.schema_containers import Containers
@@ -31,7 +32,7 @@ from sampler.grammar.schema_keywords import (
     assertions,
     is_known,
 )
-from sampler.grammar.schema_layout import LONGEST_RUN, Layout, Whitespace
+from sampler.grammar.schema_layout import LONGEST_RUN, LONGEST_RUN_INSIDE, Layout, Whitespace
 from sampler.grammar.schema_numbers import Bound
 from sampler.grammar.schema_strings import ANY_STRING, json_literal, strings
 from sampler.limits import Limits
@@ -85,18 +86,25 @@ def translate_schema(source: str, options: SchemaOptions, limits: Limits) -> Tra
     UnsupportedSchemaError : a keyword that cannot be enforced exactly
     GrammarLimitError : larger than a limit
     """
-    return _Translator(source, options, limits).translation()
+    try:
+        return _Translator(source, options, limits).translation()
+    except RecursionError as error:
+        what, limit = "nesting of the schema, references followed", limits.max_grammar_depth
+        raise GrammarLimitError(what, f"> {limit}", limit) from error
 
 
 class _Translator:
     def __init__(self, source: str, options: SchemaOptions, limits: Limits) -> None:
         self.document = SchemaDocument(source, options.formats)
-        self.flattener = Flattener(self.document)
+        self.budget = Budget(limits)
+        self.flattener = Flattener(self.document, self.budget)
         self.layout = Layout(options.whitespace)
         self.options = options
         self.limits = limits
         self.warnings: dict[str, None] = {}
-        self.containers = Containers(self.layout, self.warnings, self.any_value, self.value)
+        self.containers = Containers(
+            self.layout, self.budget, self.warnings, self.any_value, self.value
+        )
         self._open: set[int] = set()
         self._known: dict[tuple[int, int], str | None] = {}
 
@@ -111,7 +119,10 @@ class _Translator:
             raise GrammarError("no JSON value satisfies the schema")
         general = [_SPELLING]
         if self.options.whitespace == "any":
-            general.append(f"whitespace: runs of up to {LONGEST_RUN} characters, none outside")
+            general.append(
+                f"whitespace: up to {LONGEST_RUN} characters beside brackets and after commas,"
+                f" {LONGEST_RUN_INSIDE} before commas and around colons, none outside the value"
+            )
         else:
             general.append(f"whitespace: exactly that of {self.options.whitespace!r}")
         return Translation(regex, [*general, *self.warnings], self.containers.free_keys)
@@ -125,7 +136,7 @@ class _Translator:
 
     def _new_value(self, schema: Schema, level: int) -> str | None:
         if id(schema) in self._open and not isinstance(schema, bool):
-            where = self.document.pointer(schema)
+            where = self.document.pointer(schema, "$ref" if "$ref" in schema else None)
             raise UnsupportedSchemaError("recursive schemas are not supported", "$ref", where)
         if len(self._open) >= self.limits.max_grammar_depth:
             limit = self.limits.max_grammar_depth
@@ -136,17 +147,12 @@ class _Translator:
             regex = None if flat is None else self.flat_value(flat, level)
         finally:
             self._open.discard(id(schema))
-        self._check_size(regex)
-        return regex
-
-    def _check_size(self, regex: str | None) -> None:
-        limit = self.limits.max_grammar_bytes
-        if regex is not None and len(regex) > limit:
-            size = len(regex)
-            raise GrammarLimitError("size of the schema's regular expression", size, limit)
+        return self.budget.check(regex)
 
     def flat_value(self, flat: Flat, level: int) -> str | None:
         if flat.values is not None:
+            if not all(isinstance(value, str | bool | None) for value in flat.values):
+                self.warnings["constants: written as `json.dumps` writes them"] = None
             return any_of(self.constant(value, level) for value in flat.values)
         self._list_annotations(flat)
         if not constrains(flat, self.document.draft):
@@ -173,11 +179,12 @@ class _Translator:
         siblings = Flat(
             {word: value for word, value in flat.keywords.items() if word != keyword}, flat.where
         )
-        branches = []
-        for option in flat.keywords[keyword]:
-            branch = self._with_siblings(siblings, option)
-            if branch is not None:
-                branches.append(branch)
+        words = list(flat.keywords)
+        comes_first = "properties" in words and words.index(keyword) < words.index("properties")
+        merged = [
+            self._with_siblings(siblings, option, comes_first) for option in flat.keywords[keyword]
+        ]
+        branches = [branch for branch in merged if branch is not None]
         if keyword == "oneOf":
             for index, branch in enumerate(branches):
                 if not all(self.flattener.disjoint(branch, other) for other in branches[:index]):
@@ -189,11 +196,13 @@ class _Translator:
                     )
         return any_of([self.flat_value(branch, level) for branch in branches])
 
-    def _with_siblings(self, siblings: Flat, option: Schema) -> Flat | None:
+    def _with_siblings(self, siblings: Flat, option: Schema, comes_first: bool) -> Flat | None:
+        """`option` merged with the keywords beside its keyword; the first ones' properties lead."""
         if not constrains(siblings, self.document.draft):
             return self.flattener.flatten(option)
         where = next(iter(siblings.where.values()), "").rpartition("/")[0]
-        both = {"allOf": [self.document.register(siblings.keywords, where), option]}
+        pair = [self.document.register(siblings.keywords, where), option]
+        both: Schema = {"allOf": pair[::-1] if comes_first else pair}
         return self.flattener.flatten(self.document.register(both, where))
 
     def _typed(self, kind: str, flat: Flat, level: int) -> str | None:

@@ -9,7 +9,9 @@ Whitespace = Literal["any", "compact", "spaced"] | int
 
 # A line end and two spaces for each of 60 levels are 121 characters.
 LONGEST_RUN = 128
+LONGEST_RUN_INSIDE = 4  # within a line: before commas and around colons
 _ANY = f"[ \\n\\r\\t]{{0,{LONGEST_RUN}}}"
+_ANY_INSIDE = f"[ \\n\\r\\t]{{0,{LONGEST_RUN_INSIDE}}}"
 _MAX_INDENT = 16
 
 
@@ -52,14 +54,14 @@ class Layout:
 
     def comma(self, level: int) -> str:
         """The comma between two members, with what stands around it."""
-        before = _ANY if self.whitespace == "any" else ""
+        before = _ANY_INSIDE if self.whitespace == "any" else ""
         after = " " if self.whitespace == "spaced" else self._line(level + 1)
         return f"{before},{after}"
 
     def colon(self) -> str:
         """The colon between a key and its value, with what stands around it."""
         if self.whitespace == "any":
-            return f"{_ANY}:{_ANY}"
+            return f"{_ANY_INSIDE}:{_ANY_INSIDE}"
         return ":" if self.whitespace == "compact" else ": "
 
     def _line(self, level: int) -> str:

@@ -31,6 +31,8 @@ class Bound:
 
 def integers(low: Bound | None, high: Bound | None) -> str | None:
     """The integers from `low` to `high` (None: without end), or None if there are none."""
+    if low is None and high is None:
+        return INTEGER
     least, most = _first_integer(low), _last_integer(high)
     if least is not None and most is not None and least > most:
         return None
@@ -99,7 +101,7 @@ def _same_length(first: str, last: str) -> Iterator[str]:
         return
     rest = len(first) - 1
     if set(first) == {"0"} and set(last) == {"9"}:
-        yield f"[0-9]{{{len(first)}}}"
+        yield "[0-9]" if rest == 0 else f"[0-9]{{{len(first)}}}"
         return
     low, high = first[0], last[0]
     if low == high:

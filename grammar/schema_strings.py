@@ -32,16 +32,21 @@ def spell_json(ranges: Ranges) -> str | None:
     """One character of `ranges` as it stands inside of a JSON string."""
     escaped = characters.members(characters.intersection(ranges, _ESCAPED))
     plain = spell_text(characters.difference(ranges, _ESCAPED))
-    return any_of([plain, *(_escape(point) for point in escaped)])
+    return any_of([plain, _escapes([json.dumps(chr(point))[1:-1] for point in escaped])])
 
 
-def _escape(point: int) -> str:
-    spelled = json.dumps(chr(point))[1:-1]
-    if not spelled.startswith("\\u"):
-        return literal(spelled)
-    low_digit = spelled[-1]
-    either_case = f"[{low_digit}{low_digit.upper()}]" if low_digit.isalpha() else low_digit
-    return f"{literal(spelled[:-1])}{either_case}"
+def _escapes(spelled: list[str]) -> str | None:
+    r"""Any of the escapes `spelled`, which are like ``\n`` or ``\u001f``; hex in either case."""
+    if not spelled:
+        return None
+    short = "".join(f"\\{escape[1]}" if escape[1] in '"\\' else escape[1] for escape in spelled)
+    options = [f"[{short.replace('u', '')}]"] if set(short) != {"u"} else []
+    for start in ("u000", "u001"):
+        digits = "".join(escape[5] for escape in spelled if escape[1:5] == start)
+        if digits:
+            capitals = "".join(filter(str.isalpha, digits)).upper()
+            options.append(f"{start}[{digits}{capitals}]")
+    return f"\\\\{any_of(options)}"
 
 
 ANY_CHARACTER = spell_json(characters.ALL) or ""
@@ -94,7 +99,7 @@ def _language(flat: Flat, formats: str, warnings: dict[str, None]) -> tuple[str 
         if pattern is not None:
             raise UnsupportedSchemaError("not supported together with pattern", "format", where)
         if name in NARROWED:
-            warnings[f"{where}: narrowed to {NARROWED[name]}"] = None
+            warnings[f"{where}: format {name!r} is narrowed to {NARROWED[name]}"] = None
         return f"^(?:{PATTERNS[name]})$", "format"
     return pattern, "pattern"
 
