@@ -9,14 +9,15 @@ import asyncio
 import queue
 import secrets
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sampler.candidate import Plan
-from sampler.errors import IncompleteGenerationError, InvalidParameterError, SamplerError
+from sampler.errors import IncompleteGenerationError, InvalidParameterError, SamplerError, shown
 from sampler.events import GenerateResponse, StreamEvent
 from sampler.grammar import GrammarCompiler
 from sampler.job import Job
@@ -92,7 +93,8 @@ class Generator:
     max_batch_size : rows that are stepped together, >= 1
     max_waiting : requests that may wait for a row, >= 1; one more is an OverloadedError
     limits : what one request may ask for
-    eos_token_ids : what ends a sequence; None takes the well-known names among the special tokens
+    eos_token_ids : what ends a sequence; None takes the well-known names among the special tokens,
+        or what the `Vocabulary` says
     unknown_parameters : "refuse" names them in an error, "ignore" names them in the details
     strict_tgi : refuse exactly what TGI refuses, with its texts
 
@@ -114,14 +116,16 @@ class Generator:
         strict_tgi: bool = False,
     ) -> None:
         if not isinstance(max_waiting, int) or max_waiting < 1:
-            raise InvalidParameterError(f"`max_waiting` must be >= 1. Given: {max_waiting!r}")
+            raise InvalidParameterError(
+                f"`max_waiting` must be an integer >= 1. Given: {shown(max_waiting)}"
+            )
+        if not isinstance(limits, Limits | None):
+            raise InvalidParameterError(f"`limits` must be a Limits. Given: {shown(limits)}")
         if unknown_parameters not in ("refuse", "ignore"):
             raise InvalidParameterError(
                 f"`unknown_parameters` must be 'refuse' or 'ignore'. Given: {unknown_parameters!r}"
             )
-        if not isinstance(tokenizer, Vocabulary):
-            tokenizer = Vocabulary.from_tokenizer(tokenizer, eos_token_ids)
-        self.vocabulary = tokenizer
+        self.vocabulary = _vocabulary(tokenizer, eos_token_ids)
         self.limits = limits or Limits()
         self._unknown_parameters = unknown_parameters
         self._strict_tgi = strict_tgi
@@ -243,7 +247,7 @@ class Generator:
             raise
 
     def _plan(self, request: Request, stream: bool) -> Plan:
-        encode = _Once(self.vocabulary.encode)
+        encode = lru_cache(maxsize=1)(self.vocabulary.encode)  # validation counts, then we need it
         valid = validate_request(
             request,
             limits=self.limits,
@@ -270,17 +274,17 @@ class Generator:
         )
 
 
-class _Once:
-    """A function of one text that remembers its last answer: prompts are tokenized once."""
-
-    def __init__(self, function: Callable[[str], list[int]]) -> None:
-        self._function = function
-        self._last: tuple[str, list[int]] | None = None
-
-    def __call__(self, text: str) -> list[int]:
-        if self._last is None or self._last[0] != text:
-            self._last = (text, self._function(text))
-        return self._last[1]
+def _vocabulary(
+    tokenizer: "Tokenizer | Vocabulary", eos_token_ids: Iterable[int] | None
+) -> Vocabulary:
+    if not isinstance(tokenizer, Vocabulary):
+        return Vocabulary.from_tokenizer(tokenizer, eos_token_ids)
+    if eos_token_ids is not None:
+        raise InvalidParameterError(
+            "`eos_token_ids` must be None beside a Vocabulary, which has its own. "
+            f"Given: {shown(eos_token_ids)}"
+        )
+    return tokenizer
 
 
 def default_generator(**options: Any) -> Generator:
