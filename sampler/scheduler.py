@@ -95,7 +95,7 @@ class Scheduler:
         """Queues a prepared job; its reserved place is given back when it starts or is dropped."""
         with self._condition:
             self._check_open()
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # as in a forked process
                 thread = threading.Thread(target=self._run, name="sampler-scheduler", daemon=True)
                 thread.start()  # may fail, and then the next request tries again
                 self._thread = thread
