@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 
 import pytest
-from scripted_models import Watched, byte_vocabulary, hash_row, request, wire
+from scripted_models import Watched, hash_row, request, wire
 
-from sampler import Generator
 from sampler.errors import (
     GrammarError,
     IncompleteGenerationError,
@@ -174,14 +173,6 @@ def test_waiting_requests_join_as_soon_as_rows_are_free(make_generator):
     for stream in streams:
         list(stream)
     assert model.calls[-3:] in ([[1, 2], [1, 3], [3]], [[1, 2], [1, 3], [1, 3]])
-
-
-@pytest.mark.parametrize(
-    "options", [{"max_batch_size": 0}, {"max_waiting": 0}, {"max_waiting": 1.5}]
-)
-def test_sizes_below_one_are_refused(options):
-    with pytest.raises(InvalidParameterError, match=f"`{next(iter(options))}`"):
-        Generator(Watched(), byte_vocabulary(), **options)
 
 
 def test_no_place_is_lost_when_the_generator_closes(make_generator):

@@ -201,15 +201,6 @@ def test_a_character_that_many_tokens_spell_comes_with_its_last_one(make_generat
     assert text == "👍\ufffd"
 
 
-def test_all_ends_of_sequence_end_it():
-    from scripted_models import byte_tokenizer
-
-    model = ScriptedModel({"p": [*b"ab", TOOL], "q": b"a"})
-    with Generator(model, byte_tokenizer(), eos_token_ids=[END, TOOL]) as generator:
-        assert finished(generator, request("p"))[1:] == ("eos_token", "ab")
-        assert finished(generator, request("q"))[1:] == ("eos_token", "a")
-
-
 def test_a_prompt_of_no_tokens_is_refused(make_generator):
     with pytest.raises(InvalidParameterError, match="`inputs` cannot be empty"):
         make_generator().generate(request(""))
