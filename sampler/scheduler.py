@@ -135,10 +135,12 @@ class Scheduler:
         for live in [live for live in self._live if live.job.cancelled]:
             self._retire(live)
         with self._condition:
-            kept = deque(job for job in self._waiting if not job.cancelled)
-            unstarted = [job for job in self._waiting if job.cancelled and not job.started]
-            self._waiting = kept
-            self._reserved -= len(unstarted)
+            for _ in range(len(self._waiting)):  # each is looked at once: it may be cancelled now
+                job = self._waiting.popleft()
+                if job.cancelled:
+                    self._reserved -= job.started == 0
+                else:
+                    self._waiting.append(job)
 
     def _end_all(self, error: SamplerError) -> None:
         with self._condition:
