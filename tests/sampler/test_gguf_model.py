@@ -1,4 +1,10 @@
+import hashlib
+import os
+import platform
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +32,14 @@ from sampler.models.gguf.model import CacheFullError, ContextLengthError
 
 TOKEN_BYTES = SIZES["layers"] * SIZES["kv_heads"] * 32 * 2 * 4  # keys and values of one token
 BLOCK_BYTES = TOKEN_BYTES * BLOCK_TOKENS
+DIGEST = """
+import sys, hashlib
+from types import SimpleNamespace
+import numpy as np
+from sampler.models import GGUFModel
+logits = GGUFModel(sys.argv[1]).prompt_logits(SimpleNamespace(id=0, token_ids=np.arange(50)))
+print(hashlib.sha256(logits.tobytes()).hexdigest())
+"""
 contexts = st.lists(st.integers(0, len(TOKENS) - 1), min_size=1, max_size=60)
 
 
@@ -116,6 +130,24 @@ def test_bits_do_not_depend_on_the_number_of_threads(path, alone):
         logits = model([view(0, ids), view(1, ids[:3])])
         assert bits(logits[0]) == bits(alone(ids))
         assert bits(logits[1]) == bits(alone(ids[:3]))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
+@pytest.mark.parametrize("name", ["generic", pytest.param("x86-64-v3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["Q4_1", pytest.param("F16", marks=pytest.mark.slow)])
+def test_bits_do_not_depend_on_the_processor(name, kind, tmp_path):
+    path = tiny_file(tmp_path, KINDS[kind])
+    logits = GGUFModel(path).prompt_logits(view(0, np.arange(50)))
+    processor = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST, str(path)],
+        env={**os.environ, **processor, "NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == hashlib.sha256(logits.tobytes()).hexdigest()
 
 
 def test_prompt_logits_are_the_rows_of_calls(model, alone):

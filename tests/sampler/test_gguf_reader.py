@@ -204,7 +204,11 @@ def test_weights_that_are_no_numbers_are_refused(refused, kind, value):
         ("llama__context_length", 0, "`llama.context_length` must be an integer from 1"),
         ("llama__context_length", 2**21, "`llama.context_length` must be an integer from 1"),
         ("llama__embedding_length", 32, "rows of 32"),
-        ("llama__attention__head_count", 3, "the number of heads"),
+        (
+            "llama__attention__head_count",
+            3,
+            "a multiple of `llama.attention.head_count_kv`. Given: 32, 3 and 2",
+        ),
         ("llama__attention__head_count", None, "`llama.attention.head_count`"),
         ("llama__attention__key_length", 40, "must be an integer from 40"),
         ("llama__attention__layer_norm_rms_epsilon", float("nan"), "number from 0.0 to 1.0"),

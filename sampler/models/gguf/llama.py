@@ -96,8 +96,9 @@ class LlamaConfig:
             metadata.integer(key, default=expected, low=expected, high=expected)
         if size % (2 * LANES) or heads % config.kv_heads:
             raise GGUFError(
-                f"the size of a head must be a multiple of {2 * LANES} and the number of heads one of"
-                f" `llama.attention.head_count_kv`. Given: {size}, {heads} and {config.kv_heads}"
+                f"heads must have a multiple of {2 * LANES} numbers, `llama.attention.head_count`"
+                " must be a multiple of `llama.attention.head_count_kv`."
+                f" Given: {size}, {heads} and {config.kv_heads}"
             )
         return config
 
