@@ -344,3 +344,39 @@ def test_a_request_beyond_the_context_ends_with_an_error_and_no_other_does(path)
         with pytest.raises((LogitsError, ContextLengthError)):
             generator.generate({"inputs": "h" * 120, "parameters": {"max_new_tokens": 20}})
         assert len(list(short)) == 9
+
+
+# --- warming up
+
+COMPILED = """
+import sys
+from types import SimpleNamespace
+import numpy as np
+from sampler.kernels import llama, numeric, quantised
+from sampler.models import GGUFModel
+from sampler.models.gguf.warmup import compile_kernels
+
+KERNELS = [*vars(llama).values(), *vars(quantised).values(), numeric.log, numeric.exp_of_negative]
+
+def signatures():
+    return [len(kernel.signatures) for kernel in KERNELS if hasattr(kernel, "signatures")]
+
+compile_kernels()
+before = signatures()
+for threads in (1, 2):
+    model = GGUFModel(sys.argv[1], threads=threads)
+    batch = [SimpleNamespace(id=row, token_ids=np.arange(3 + row)) for row in range(3)]
+    model(batch)
+    model.prompt_logits(batch[0])
+print(sum(before) > 10, before == signatures())
+"""
+
+
+def test_after_warming_up_nothing_is_left_to_compile(path):
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, str(path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True True\n", done.stderr
