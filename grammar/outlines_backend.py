@@ -97,7 +97,7 @@ class _Worker:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(script), str(int(limits.grammar_compile_bytes))],
+                [sys.executable or "", "-P", str(script), str(int(limits.grammar_compile_bytes))],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -70,6 +70,9 @@ def main() -> None:
     """None; serves until standard input ends. ``argv[1]`` is the limit of memory in bytes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     limit = int(sys.argv[1])
+    _, ceiling = resource.getrlimit(resource.RLIMIT_AS)
+    if ceiling != resource.RLIM_INFINITY:
+        limit = min(limit, ceiling)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while (frame := read_frame(sys.stdin.buffer)) is not None:

@@ -1,6 +1,9 @@
 """What compilers take and refuse, their cache, and threads."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -344,3 +347,17 @@ def test_a_vocabulary_without_an_end_of_sequence_is_refused_by_name(make_vocabul
     with pytest.raises(GrammarError, match="a grammar needs an end-of-sequence token"):
         compiler.compile_regex("a")
     compiler.close()
+
+
+def test_importing_grammars_loads_no_heavy_library():
+    check = (
+        "import sys, sampler.grammar;"
+        "heavy = {'jsonschema', 'outlines_core', 'tokenizers', 'numba', 'multiprocessing'};"
+        "sys.exit(', '.join(heavy & sys.modules.keys()) or None)"
+    )
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", check], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
