@@ -216,6 +216,7 @@ def test_weights_that_are_no_numbers_are_refused(refused, kind, value):
         ("llama__rope__scaling__type", "linear", "'llama.rope.scaling.type'"),
         ("llama__expert_count", 8, "'llama.expert_count'"),
         ("llama__vocab_size", 7, "`llama.vocab_size`"),
+        ("general__quantization_version", 1, "`general.quantization_version`"),
     ],
 )
 def test_metadata_that_do_not_fit_are_refused(refused, key, value, message):

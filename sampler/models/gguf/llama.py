@@ -75,7 +75,7 @@ class LlamaConfig:
         _refuse(key for key in metadata if key.startswith("llama.") and key not in _KNOWN_KEYS)
         heads = metadata.integer("llama.attention.head_count")
         embedding = metadata.integer("llama.embedding_length")
-        size = metadata.integer("llama.attention.key_length", default=embedding // heads or 1)
+        size = embedding // heads or 1
         config = cls(
             layers=metadata.integer("llama.block_count"),
             context_length=metadata.integer("llama.context_length", high=1 << 20),
@@ -83,24 +83,29 @@ class LlamaConfig:
             feed_forward=metadata.integer("llama.feed_forward_length"),
             heads=heads,
             kv_heads=metadata.integer("llama.attention.head_count_kv", default=heads),
-            head_size=size,
+            head_size=metadata.integer("llama.attention.key_length", default=size),
             vocab_size=len(metadata.texts("tokenizer.ggml.tokens")),
             epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", 0.0, 1.0),
             rotation_base=metadata.number("llama.rope.freq_base", 1.0, 1e12, default=10_000.0),
         )
+        config._check(metadata)
+        return config
+
+    def _check(self, metadata: Metadata) -> None:
+        """Refuses sizes that do not belong together, or that the kernels do not take."""
         for key, expected in (
-            ("llama.attention.value_length", size),
-            ("llama.rope.dimension_count", size),
-            ("llama.vocab_size", config.vocab_size),
+            ("general.quantization_version", 2),
+            ("llama.attention.value_length", self.head_size),
+            ("llama.rope.dimension_count", self.head_size),
+            ("llama.vocab_size", self.vocab_size),
         ):
             metadata.integer(key, default=expected, low=expected, high=expected)
-        if size % (2 * LANES) or heads % config.kv_heads:
+        if self.head_size % (2 * LANES) or self.heads % self.kv_heads:
             raise GGUFError(
                 f"heads must have a multiple of {2 * LANES} numbers, `llama.attention.head_count`"
                 " must be a multiple of `llama.attention.head_count_kv`."
-                f" Given: {size}, {heads} and {config.kv_heads}"
+                f" Given: {self.head_size}, {self.heads} and {self.kv_heads}"
             )
-        return config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,14 +192,12 @@ class GGUFModel:
     def _check(self, state: _State, ids: Ids) -> None:
         """Fails a sequence that the model cannot take."""
         if not 0 < len(ids) <= self.context_length:
-            state.error = ContextLengthError(
-                f"a sequence must have 1 to {self.context_length} tokens. Given: {len(ids)}"
-            )
+            message = f"a sequence must have 1 to {self.context_length} tokens. Given: {len(ids)}"
+            self._fail(state, ContextLengthError(message))
         elif not 0 <= ids.min() <= ids.max() < self.vocab_size:
-            state.error = InvalidParameterError(
-                f"`token_ids` must be >= 0 and < {self.vocab_size}."
-                f" Given: {ids.min()} to {ids.max()}"
-            )
+            message = f"`token_ids` must be >= 0 and < {self.vocab_size}."
+            message += f" Given: {ids.min()} to {ids.max()}"
+            self._fail(state, InvalidParameterError(message))
 
     def _reserve(self, state: _State, length: int) -> None:
         """Takes blocks for `length` tokens; where there are none, the newest sequence fails."""
@@ -209,10 +207,12 @@ class GGUFModel:
                 state.blocks.append(block)
                 continue
             newest = next(s for s in reversed(self._states.values()) if s.error is None)
-            newest.error = CacheFullError(
-                f"`kv_cache_bytes` of {self._kv_cache_bytes} is used up by older sequences"
-            )
-            self._clear(newest)
+            message = f"`kv_cache_bytes` of {self._kv_cache_bytes} is used up by older sequences"
+            self._fail(newest, CacheFullError(message))
+
+    def _fail(self, state: _State, error: SamplerError) -> None:
+        state.error = error
+        self._clear(state)
 
     def _clear(self, state: _State) -> None:
         self._cache.give_back(state.blocks)

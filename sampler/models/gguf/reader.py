@@ -23,7 +23,7 @@ import numpy.typing as npt
 from sampler.errors import InvalidParameterError, shown
 from sampler.kernels.quantised import BLOCK, BLOCK_BYTES
 
-MAX_HEADER_BYTES = 64 << 20
+MAX_HEADER_BYTES = 32 << 20
 MAX_ENTRIES = 1 << 16  # metadata entries, and tensors
 MAX_ARRAY = 1 << 20  # elements of a metadata array: more than any vocabulary has tokens or merges
 _VERSIONS = (2, 3)
