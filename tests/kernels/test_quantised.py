@@ -62,11 +62,10 @@ def test_weights_are_those_of_the_reference(kind, count, seed):
     np.testing.assert_allclose(weights, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-def test_scales_of_every_size_are_exact(kind):
+@pytest.mark.parametrize("name", ["F16", "Q4_0", "Q4_1", "Q8_0"])
+def test_scales_of_every_size_are_exact(name):
     """Subnormal, smallest, largest and negative float16 scales."""
-    if kind == KINDS["F32"]:
-        pytest.skip("has no float16")
+    kind = KINDS[name]
     scales = np.array([0x0001, 0x03FF, 0x0400, 0x3C00, 0x7BFF, 0x8001, 0xFBFF, 0x8000], np.uint16)
     size = BLOCK_BYTES[kind]
     data = np.zeros((len(scales), size), np.uint8)
@@ -74,7 +73,7 @@ def test_scales_of_every_size_are_exact(kind):
     data[:, -1] = 0x70
     weights = np.empty(32 * len(scales), np.float32)
     dequantise(data.reshape(-1), 0, kind, weights)
-    assert weights.tolist() == dequantised(data.tobytes(), kind, 32)[:].reshape(-1).tolist()
+    assert weights.tolist() == dequantised(data.tobytes(), kind, 32).reshape(-1).tolist()
 
 
 @given(kinds, st.integers(1, 5), st.integers(4, 19), st.integers(1, 5), st.integers(0, 99))
