@@ -53,7 +53,7 @@ class GrammarCompiler:
         self._backend = OutlinesBackend(self._limits)
 
     def close(self) -> None:
-        """None; ends the worker process. A later compile starts a new one."""
+        """None; ends the worker process; what is being compiled ends with GrammarError."""
         self._backend.close()
 
     def compile_regex(self, pattern: str) -> CompiledGrammar:

@@ -37,6 +37,7 @@ class OutlinesBackend:
         self._limits = limits
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
+        self._closed = False
 
     def compile(self, pattern: str) -> ByteAutomaton:
         """The automaton of the texts that `pattern` (Rust syntax) matches as a whole.
@@ -63,7 +64,11 @@ class OutlinesBackend:
         return automaton
 
     def close(self) -> None:
-        """None; ends the worker process, if any. A later compile starts a new one."""
+        """None; ends the worker process at once, and with it the compiles that wait for it."""
+        self._closed = True
+        worker = self._worker
+        if worker is not None:
+            worker.interrupt()
         with self._lock:
             self._drop_worker()
 
@@ -71,6 +76,8 @@ class OutlinesBackend:
         request = pickle.dumps((pattern, BOUNDARY))
         with self._lock:
             try:
+                if self._closed:
+                    raise GrammarError("the grammar compiler is closed")
                 if self._worker is None or not self._worker.is_usable():
                     self._drop_worker()
                     self._worker = _Worker(self._limits)
@@ -112,6 +119,11 @@ class _Worker:
     def is_usable(self) -> bool:
         """Whether the process lives, and belongs to this process and not to one forked from."""
         return os.getpid() == self._owner and self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """Kills the process, also while another thread waits for its answer."""
+        if os.getpid() == self._owner:
+            self._process.kill()
 
     def ask(self, request: bytes) -> dict[str, Any]:
         """The worker's answer to `request`, within the limit of time."""

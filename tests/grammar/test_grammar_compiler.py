@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -361,3 +362,17 @@ def test_importing_grammars_loads_no_heavy_library():
         [sys.executable, "-c", check], env=environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_closing_ends_the_compiles_that_run_and_those_that_wait(make_compiler):
+    compiler = make_compiler(limits=Limits(grammar_compile_seconds=60.0))
+    compiler.compile_regex("a")  # the worker is there
+    slow = "(a|b|ab){1,400}c{1,400}(d|e|de){1,400}"
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(compiler.compile_regex, slow + tail) for tail in ("x", "y")]
+        while not compiler._backend._lock.locked():
+            pass
+        compiler.close()
+        for compile in running:
+            with pytest.raises(GrammarError):
+                compile.result(timeout=30)
