@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sampler.arrays import as_bitmask, as_logits
 from sampler.errors import InvalidParameterError, LogitsError, SamplerError
 from sampler.kernels.green_list import context_seed
-from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, workspace
+from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, TOUCHED, workspace
 from sampler.kernels.sampling import sample_batch, score_tokens
 from sampler.parameters import SamplingParameters, Watermark
 
@@ -59,7 +59,12 @@ class _Row:
         self.slot = slot
         self.history: list[int] = []
         self.prompt_length = 0
-        self.columns: dict[int, int] = {}  # token id -> column of the slot's context
+        self.columns: dict[int, int] = {}  # touched token id -> column of the slot's table
+        self.penalised = (
+            parameters.repetition_penalty != 1.0
+            or parameters.frequency_penalty != 0.0
+            or parameters.presence_penalty != 0.0
+        )
 
 
 class BatchSampler:
@@ -86,9 +91,8 @@ class BatchSampler:
         self._next_handle = 0
         self._free = list(range(max_batch_size - 1, -1, -1))
         self._parameters = np.zeros(max_batch_size, ROW)
-        self._context = np.zeros((max_batch_size, 3, 16), np.int64)
-        self._bias_ids = np.zeros((max_batch_size, 1), np.int64)
-        self._bias_values = np.zeros((max_batch_size, 1), np.float64)
+        self._tables = np.zeros((max_batch_size, 16), TOUCHED)
+        self._touched = np.zeros((max_batch_size, -(-vocab_size // 32)), np.int32)
         self._work = workspace(vocab_size)
         self._no_bitmask = np.zeros((max_batch_size, 1), np.int32)
 
@@ -119,8 +123,7 @@ class BatchSampler:
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
         row = _Row(parameters, seed, self._free.pop())
         self._write_parameters(row)
-        self._write_bias(row, bias)
-        self._write_prompt(row, prompt)
+        self._write_edits(row, bias, prompt)
         handle = self._next_handle
         self._next_handle += 1
         self._rows[handle] = row
@@ -151,8 +154,7 @@ class BatchSampler:
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= generated:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
         for _ in range(n):
-            column = row.columns[row.history.pop()]
-            self._context[row.slot, 1:, column] -= 1
+            self._count(row, row.history.pop(), -1)
         self._parameters[row.slot]["position"] -= n
         self._seed_green_list(row)
 
@@ -196,7 +198,7 @@ class BatchSampler:
             logits,
             (mask, bitmask is not None),
             (slots, self._parameters),
-            (self._context, self._bias_ids, self._bias_values),
+            (self._tables, self._touched),
             self._work,
             out,
         )
@@ -239,37 +241,49 @@ class BatchSampler:
 
     def _accept(self, row: _Row, token_id: int) -> None:
         row.history.append(token_id)
-        column = row.columns.get(token_id)
-        if column is None:
-            column = row.columns[token_id] = len(row.columns)
-            self._reserve_context(column + 1)
-            self._context[row.slot, :, column] = (token_id, 0, 0)
-            self._parameters[row.slot]["context_size"] = column + 1
-        self._context[row.slot, 1:, column] += 1
+        self._count(row, token_id, 1)
         self._parameters[row.slot]["position"] += 1
         self._seed_green_list(row)
 
-    def _write_prompt(self, row: _Row, prompt: list[int]) -> None:
-        ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
-        self._reserve_context(len(ids))
-        self._context[row.slot, 0, : len(ids)] = ids
-        self._context[row.slot, 1, : len(ids)] = counts
-        self._context[row.slot, 2, : len(ids)] = 0
-        self._parameters[row.slot]["context_size"] = len(ids)
-        row.columns = {token_id: column for column, token_id in enumerate(ids.tolist())}
+    def _count(self, row: _Row, token_id: int, change: int) -> None:
+        """Notes that a generated token joined or left the context, where penalties look at it."""
+        if not row.penalised:
+            return
+        if token_id not in row.columns:
+            self._touch(row, [token_id])
+        entry = self._tables[row.slot, row.columns[token_id]]
+        entry["occurrences"] += change
+        entry["generated"] += change
+
+    def _write_edits(self, row: _Row, bias: Mapping[int, float], prompt: list[int]) -> None:
+        self._touched[row.slot] = 0
+        self._parameters[row.slot]["touched_size"] = 0
+        self._touch(row, list(bias))
+        self._tables[row.slot, : len(bias)]["bias"] = list(bias.values())
+        if row.penalised:
+            ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
+            self._touch(row, [i for i in ids.tolist() if i not in row.columns])
+            columns = [row.columns[i] for i in ids.tolist()]
+            self._tables["occurrences"][row.slot, columns] = counts
         row.history = prompt
         row.prompt_length = len(prompt)
         self._seed_green_list(row)
 
-    def _write_bias(self, row: _Row, bias: Mapping[int, float]) -> None:
-        have = self._bias_ids.shape[1]
-        if len(bias) > have:
-            more = ((0, 0), (0, len(bias) - have))
-            self._bias_ids = np.pad(self._bias_ids, more)
-            self._bias_values = np.pad(self._bias_values, more)
-        self._bias_ids[row.slot, : len(bias)] = list(bias)
-        self._bias_values[row.slot, : len(bias)] = list(bias.values())
-        self._parameters[row.slot]["bias_size"] = len(bias)
+    def _touch(self, row: _Row, token_ids: list[int]) -> None:
+        """Gives ids that the row has not touched yet a column of its table each."""
+        first, size = len(row.columns), len(row.columns) + len(token_ids)
+        if size > self._tables.shape[1]:
+            grown = np.zeros((self.max_batch_size, 2 * size), TOUCHED)
+            grown[:, : self._tables.shape[1]] = self._tables
+            self._tables = grown
+        entries = self._tables[row.slot, first:size]
+        entries[:] = 0
+        entries["id"] = token_ids
+        row.columns.update(zip(token_ids, range(first, size), strict=True))
+        words = self._touched[row.slot].view(np.uint32)
+        ids = np.array(token_ids, np.int64)
+        np.bitwise_or.at(words, ids >> 5, np.uint32(1) << (ids & 31).astype(np.uint32))
+        self._parameters[row.slot]["touched_size"] = size
 
     def _seed_green_list(self, row: _Row) -> None:
         watermark = row.parameters.watermark_scheme
@@ -297,12 +311,6 @@ class BatchSampler:
         record["green_threshold"] = int(watermark.gamma * 2**32)
         record["seed"] = row.seed
         record["position"] = 0
-
-    def _reserve_context(self, columns: int) -> None:
-        if columns > self._context.shape[2]:
-            grown = np.zeros((self.max_batch_size, 3, 2 * columns), np.int64)
-            grown[:, :, : self._context.shape[2]] = self._context
-            self._context = grown
 
     def _chosen(self, handles: Sequence[int] | None) -> list[_Row]:
         if handles is None:
