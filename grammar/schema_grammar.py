@@ -226,6 +226,7 @@ class _Translator:
             self.warnings["integers: written without fraction and exponent"] = None
             return schema_numbers.integers(low, high)
         if low is None and high is None:
+            self.warnings["numbers: written with at most two digits of exponent"] = None
             return schema_numbers.NUMBER
         self.warnings["numbers with bounds: written without exponent"] = None
         return schema_numbers.numbers(low, high)
@@ -256,7 +257,9 @@ class _Translator:
 
     def any_value(self, level: int, depth: int = ANY_DEPTH) -> str:
         """Any JSON value nested up to `depth`."""
-        self.warnings[f"free values: nested up to {ANY_DEPTH} deep, keys without escapes"] = None
+        self.warnings[
+            f"free values: nested up to {ANY_DEPTH} deep, keys without escapes, short exponents"
+        ] = None
         scalars = ["null", "true", "false", schema_numbers.NUMBER, ANY_STRING]
         if depth == 0:
             return any_of(scalars) or ""

@@ -1,7 +1,8 @@
 """Numbers between bounds as regular expressions over their decimal digits.
 
-Numbers without bounds may have an exponent; with bounds they are written without one, so that
-digits can be compared from left to right. "D" in the comments is any digit.
+Numbers without bounds may have an exponent, of at most two digits, because readers fail at what
+does not fit their numbers; with bounds they are written without one, so that digits can be compared
+from left to right.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from sampler.errors import GrammarLimitError
 from sampler.grammar.pattern_regex import any_of
 
 INTEGER = "(?:0|-?[1-9][0-9]*)"
-NUMBER = "-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+NUMBER = "-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?"
 MAX_DIGITS = 64
 
 

@@ -3,7 +3,7 @@
 Each output element is computed from its own row by a fixed sequence of operations, so a row has the
 same bits in any batch and chunk: sums over numbers of a head or a row go by lanes (`_dot`), sums
 over positions go from the first position on. Square root, quotient, product and sum are exact to
-the last bit by IEEE 754; exponentials are those of `numeric`, sine and cosine stand below.
+the last bit by IEEE 754; the exponential, sine and cosine stand below.
 
 The cache of keys and values is float32[blocks, layers, 2, heads, tokens, size]: [.., 0, ..] keys,
 [.., 1, ..] values. Position j of a sequence is token j % tokens of its block table[j // tokens].
@@ -19,11 +19,15 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, kernel
 from sampler.kernels.lanes import LANES, fold, load, multiply, multiply_add, splat, store, zeros
-from sampler.kernels.numeric import exp_of_negative
 
 _TWO_OVER_PI = 0.6366197723675814
 _HALF_PI_HIGH = 1.5707963267341256  # pi / 2 to 33 bits, so that k * _HALF_PI_HIGH is exact
 _HALF_PI_LOW = 6.077100506506192e-11
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH = 0.6931471803691238  # ln 2 to 33 bits, so that k * _LN2_HIGH is exact
+_LN2_LOW = 1.9082149292705877e-10
+_ROUND = 1.5 * 2.0**52  # numbers of this size have no fraction
+_INVERSE_FACTORIALS = np.array([1.0 / math.factorial(i) for i in range(10)])
 _SINE = np.array([(-1.0) ** i / math.factorial(2 * i + 1) for i in range(9)])
 _COSINE = np.array([(-1.0) ** i / math.factorial(2 * i) for i in range(9)])
 _KEYS, _VALUES = 0, 1
@@ -42,11 +46,13 @@ def _dot(left: Array, right: Array) -> Any:
 def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
     """Fills out[r] with x[r] / sqrt(mean(x[r]**2) + epsilon) * weight; float32[rows, size].
 
+    Where the mean overflows, the row becomes NaN and not a plausible 0.
     Source: Zhang and Sennrich, arXiv 1910.07467, section 4.
     """
     rows, size = x.shape
     for r in range(rows):
-        scale = np.float32(1.0 / math.sqrt(_dot(x[r], x[r]) / size + epsilon))
+        square = _dot(x[r], x[r]) / size + epsilon
+        scale = np.float32(1.0 / math.sqrt(square)) if square < np.inf else np.float32(np.nan)
         for i in range(size):
             out[r, i] = x[r, i] * scale * weight[i]
 
@@ -126,8 +132,20 @@ def remember(rows: Arrays, layer: int, keys: Array, values: Array, cache: Array)
 
 @kernel
 def _exp(t: float) -> float:
-    """e**t for t <= 0; 0 for what is no such number, as overflowed activations may give."""
-    return exp_of_negative(t) if -746.0 <= t <= 0.0 else 0.0
+    """e**t for t <= 0, to 1e-11, in a form that compiles to vectors; NaN counts as -700.
+
+    t = k ln 2 + r with |r| <= ln 2 / 2: a Taylor polynomial of degree 9 times 2**k. Adding _ROUND
+    rounds to an integer and leaves it in the lowest bits, from where it becomes the exponent.
+    """
+    t = t if t > -700.0 else -700.0
+    rounded = t * _LOG2_E + _ROUND
+    k = rounded - _ROUND
+    r = (t - k * _LN2_HIGH) - k * _LN2_LOW
+    polynomial = float(_INVERSE_FACTORIALS[9])
+    for i in range(8, -1, -1):
+        polynomial = polynomial * r + _INVERSE_FACTORIALS[i]
+    power = (np.float64(rounded).view(np.int64) + 1023) << 52
+    return float(polynomial * np.int64(power).view(np.float64))
 
 
 @kernel
@@ -136,11 +154,11 @@ def _softmax(scores: Array) -> float:
     highest = scores[0]
     for j in range(1, len(scores)):
         highest = max(highest, scores[j])
+    for j in range(len(scores)):
+        scores[j] = _exp(float(scores[j]) - float(highest))
     mass = 0.0
     for j in range(len(scores)):
-        weight = _exp(float(scores[j]) - float(highest))
-        scores[j] = weight
-        mass += weight
+        mass += scores[j]
     return mass
 
 
@@ -159,13 +177,16 @@ def _attend_head(query: Array, table: Array, cache: Arrays, scores: Array, out: 
         for j in range(min(tokens, seen - start)):
             scores[start + j] = _dot(query, keys[j]) * scale
     share = splat(np.float32(1.0 / _softmax(scores)))
-    for d in range(0, size, LANES):
-        total = zeros()
+    for d in range(0, size, 2 * LANES):
+        low, high = zeros(), zeros()
         for start in range(0, seen, tokens):
             values = blocks[table[start // tokens], layer, _VALUES, head]
             for j in range(min(tokens, seen - start)):
-                total = multiply_add(total, splat(scores[start + j]), load(values[j], d))
-        store(out, d, multiply(total, share))
+                weight = splat(scores[start + j])
+                low = multiply_add(low, weight, load(values[j], d))
+                high = multiply_add(high, weight, load(values[j], d + LANES))
+        store(out, d, multiply(low, share))
+        store(out, d + LANES, multiply(high, share))
 
 
 @kernel

@@ -105,7 +105,7 @@ def _write_top(size: int, count: int, work: Arrays, out: Arrays) -> None:
     top_ids, top_logprobs = out
     for i in range(size):
         top_ids[i] = ids[i]
-        top_logprobs[i] = np.float32(columns[EXPONENT, i] - log_mass)
+        top_logprobs[i] = np.float32(min(columns[EXPONENT, i] - log_mass, 0.0))
 
 
 @kernel
@@ -153,7 +153,7 @@ def score_tokens(logits: Array, token_ids: Array, work: Arrays, logprobs: Array)
         at = np.searchsorted(ids[:size], token_ids[b]) if size > 0 else 0
         logprobs[b] = -np.inf
         if at < size and ids[at] == token_ids[b]:
-            logprobs[b] = columns[EXPONENT, at] - log_total(work, size)
+            logprobs[b] = min(columns[EXPONENT, at] - log_total(work, size), 0.0)
 
 
 @kernel
@@ -179,12 +179,13 @@ def sample_row(
         u = uniform(row["seed"], row["position"])
         chosen = _draw(columns[WEIGHT], size, u * total(columns[WEIGHT], size))
     token_id = ids[chosen]
-    processed = columns[EXPONENT, chosen] - log_total(work, size)
+    # rounding must not make a certain token more than certain
+    processed = min(columns[EXPONENT, chosen] - log_total(work, size), 0.0)
     logprob = processed
     if row["raw_logprobs"]:
         size = _raw_distribution(logits, work)
         chosen = np.searchsorted(ids[:size], token_id)
-        logprob = columns[EXPONENT, chosen] - log_total(work, size)
+        logprob = min(columns[EXPONENT, chosen] - log_total(work, size), 0.0)
     if row["top_n"] > 0:
         _write_top(size, row["top_n"], work, top)
     return token_id, logprob, processed

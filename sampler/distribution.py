@@ -93,6 +93,6 @@ def _distribution(
         order = order[:1]
     return Distribution(
         token_ids=ids[order].astype(np.int64),
-        logprobs=columns[EXPONENT, order] - log_mass,
+        logprobs=np.minimum(columns[EXPONENT, order] - log_mass, 0.0),
         greedy=greedy,
     )

@@ -29,12 +29,12 @@ class Job:
     Attributes
     ----------
     cancelled : nobody waits for the events any more; set from any thread, once
-    prefill : the scored prompt, empty until it is known or when nobody asked
+    prefill : the prompt as far as it is scored, empty when nobody asked
     """
 
     def __init__(self, sink: Sink) -> None:
         self.cancelled = False
-        self.prefill: tuple[PrefillToken, ...] = ()
+        self.prefill: list[PrefillToken] = []
         self._sink = sink
         self._candidates: list[Candidate] = []
         self._finished = 0
@@ -97,7 +97,7 @@ class Job:
                 finish_reason=_reason(winner),
                 generated_tokens=len(winner.tokens),
                 seed=self._seed(winner),
-                prefill=self.prefill,
+                prefill=tuple(self.prefill),
                 tokens=tuple(winner.tokens),
                 best_of_sequences=self._losers(winner),
                 top_tokens=_top_tokens(winner),
@@ -125,7 +125,7 @@ class Job:
             generated_tokens=len(candidate.tokens),
             seed=self._seed(candidate),
             input_length=len(self.plan.prompt_token_ids),
-            prefill=self.prefill if request.decoder_input_details else None,
+            prefill=tuple(self.prefill) if request.decoder_input_details else None,
             best_of_sequences=self._losers(candidate),
             grammar_complete=candidate.grammar_complete,
             warnings=self._warnings(),
@@ -138,7 +138,7 @@ class Job:
                 finish_reason=_reason(candidate),
                 generated_tokens=len(candidate.tokens),
                 seed=self._seed(candidate),
-                prefill=self.prefill,
+                prefill=tuple(self.prefill),
                 tokens=tuple(candidate.tokens),
                 top_tokens=_top_tokens(candidate),
                 grammar_complete=candidate.grammar_complete,

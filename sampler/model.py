@@ -80,10 +80,13 @@ class SequenceContext:
         """Notes that the model was called with what is visible."""
         self.shown = self._visible
 
-    def feed(self) -> int | None:
-        """The id of one more prompt token, visible from now on; None when all are visible."""
-        if self._visible == self._size:
-            return None
+    @property
+    def hidden(self) -> int:
+        """How many tokens of the prompt the model may not see yet."""
+        return self._size - self._visible
+
+    def feed(self) -> int:
+        """The id of the first hidden token, visible from now on."""
         self._visible += 1
         return int(self._ids[self._visible - 1])
 

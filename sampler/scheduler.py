@@ -37,13 +37,17 @@ logger = logging.getLogger(__name__)
 class _Live:
     """A candidate that has a row."""
 
-    __slots__ = ("candidate", "handle", "job", "scored")
+    __slots__ = ("candidate", "handle", "job")
 
     def __init__(self, job: Job, candidate: Candidate, handle: int) -> None:
         self.job = job
         self.candidate = candidate
         self.handle = handle
-        self.scored: list[PrefillToken] | None = None  # of a prompt that is fed token by token
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether the model is not shown the end of the prompt yet."""
+        return self.candidate.context.hidden > 0
 
 
 class Scheduler:
@@ -135,10 +139,12 @@ class Scheduler:
         for live in [live for live in self._live if live.job.cancelled]:
             self._retire(live)
         with self._condition:
-            kept = deque(job for job in self._waiting if not job.cancelled)
-            unstarted = [job for job in self._waiting if job.cancelled and not job.started]
-            self._waiting = kept
-            self._reserved -= len(unstarted)
+            for _ in range(len(self._waiting)):  # each is looked at once: it may be cancelled now
+                job = self._waiting.popleft()
+                if job.cancelled:
+                    self._reserved -= job.started == 0
+                else:
+                    self._waiting.append(job)
 
     def _end_all(self, error: SamplerError) -> None:
         with self._condition:
@@ -169,86 +175,71 @@ class Scheduler:
         feed = wants_prefill and not self._model.scores_prompts
         candidate = job.next_candidate(next(self._sequence_ids), feed)
         handle = self._sampler.add(candidate.parameters, candidate.plan.prompt_token_ids)
-        live = _Live(job, candidate, handle)
-        self._live.append(live)
-        if feed:
-            live.scored = [self._prefill_token(candidate.plan.prompt_token_ids[0], None)]
-        elif wants_prefill:
-            job.prefill = self._score_prompt(candidate)
+        self._live.append(_Live(job, candidate, handle))
+        if wants_prefill:
+            first, *rest = job.plan.prompt_token_ids
+            self._add_prefill(job, first, None)
+            if not feed:
+                logits = self._model.prompt_logits(candidate.context.view)
+                self._score(job, logits[: len(rest)], rest)
 
-    def _score_prompt(self, candidate: Candidate) -> tuple[PrefillToken, ...]:
-        first, *rest = candidate.plan.prompt_token_ids
-        logits = self._model.prompt_logits(candidate.context.view)
-        logprobs = self._sampler.score(logits[: len(rest)], rest)
-        scored = zip(rest, logprobs, strict=True)
-        return (
-            self._prefill_token(first, None),
-            *(self._prefill_token(token_id, float(logprob)) for token_id, logprob in scored),
-        )
+    def _score(self, job: Job, logits: npt.NDArray[np.float32], token_ids: list[int]) -> None:
+        """Adds prompt tokens to the prefill: `token_ids[i]` by what `logits[i]` says of it."""
+        for token_id, logprob in zip(
+            token_ids, self._sampler.score(logits, token_ids), strict=True
+        ):
+            self._add_prefill(job, token_id, float(logprob))
 
-    def _prefill_token(self, token_id: int, logprob: float | None) -> PrefillToken:
+    def _add_prefill(self, job: Job, token_id: int, logprob: float | None) -> None:
         text = self._vocabulary.token_text(token_id)
-        return PrefillToken(id=token_id, text=text, logprob=logprob)
+        job.prefill.append(PrefillToken(id=token_id, text=text, logprob=logprob))
 
     def _step(self) -> None:
-        """One model call and one token for each row."""
-        shown = [live for live in self._live if not live.job.cancelled]
-        if not shown:
+        """One model call and one token for each row, drawn or of a prompt that is fed."""
+        wanted = [live for live in self._live if not live.job.cancelled]
+        if not wanted:
             return
+        drawing = [live for live in wanted if not live.is_fed]
+        fed = [live for live in wanted if live.is_fed]
+        shown = drawing + fed  # so that the rows to draw from are one block, not copied
         try:
             logits = self._model.logits([live.candidate.context.view for live in shown])
         except ModelCallbackError as error:
             self._fail_all({live.job for live in shown}, error)
             return
-        drawing = []
-        for row, live in enumerate(shown):
+        for live in shown:
             live.candidate.context.mark_shown()
-            if not self._feed_prompt(live, logits[row]):
-                drawing.append((row, live))
+        for row, live in enumerate(fed, start=len(drawing)):
+            token_id = live.candidate.context.feed()
+            self._guarded(
+                live.job, partial(self._score, live.job, logits[row : row + 1], [token_id])
+            )
         if drawing:
-            self._draw(logits, drawing)
+            self._draw(logits[: len(drawing)], drawing)
 
-    def _feed_prompt(self, live: _Live, logits: npt.NDArray[np.float32]) -> bool:
-        """Scores the next token of a prompt that is fed token by token; False at its end."""
-        if live.scored is None:
-            return False
-        token_id = live.candidate.context.feed()
-        if token_id is None:
-            live.job.prefill = tuple(live.scored)
-            live.scored = None
-            return False
-        logprob = self._sampler.score(logits[None], [token_id])[0]
-        live.scored.append(self._prefill_token(token_id, float(logprob)))
-        return True
-
-    def _draw(self, logits: npt.NDArray[np.float32], drawing: list[tuple[int, _Live]]) -> None:
-        """Draws for the rows in `drawing`, (row of logits, candidate) pairs."""
+    def _draw(self, logits: npt.NDArray[np.float32], drawing: list[_Live]) -> None:
+        """Draws one token for each of `drawing`, whose rows `logits` has."""
         bitmask = None
-        if any(live.candidate.restricted for _, live in drawing):
+        if any(live.candidate.restricted for live in drawing):
             bitmask = self._bitmask[: len(drawing)]
             bitmask[:] = -1
-            for at, (_, live) in enumerate(drawing):
-                self._guarded(live.job, partial(live.candidate.fill_bitmask, bitmask, at))
-        rows = [row for row, _ in drawing]
-        sampled = self._sampler.sample(
-            logits if len(rows) == len(logits) else logits[rows],
-            bitmask,
-            rows=[live.handle for _, live in drawing],
-        )
-        for at, (_, live) in enumerate(drawing):
+            for row, live in enumerate(drawing):
+                self._guarded(live.job, partial(live.candidate.fill_bitmask, bitmask, row))
+        sampled = self._sampler.sample(logits, bitmask, rows=[live.handle for live in drawing])
+        for row, live in enumerate(drawing):
             if not live.job.cancelled:
-                self._guarded(live.job, partial(self._take, live, sampled, at))
+                self._guarded(live.job, partial(self._take, live, sampled, row))
 
-    def _take(self, live: _Live, sampled: SampledTokens, at: int) -> None:
-        if at in sampled.errors:
-            raise sampled.errors[at]
+    def _take(self, live: _Live, sampled: SampledTokens, row: int) -> None:
+        if row in sampled.errors:
+            raise sampled.errors[row]
         live.candidate.take(
             Draw(
-                token_id=int(sampled.token_ids[at]),
-                logprob=sampled.logprobs[at],
-                processed_logprob=float(sampled.processed_logprobs[at]),
-                top_token_ids=sampled.top_token_ids[at],
-                top_logprobs=sampled.top_logprobs[at],
+                token_id=int(sampled.token_ids[row]),
+                logprob=sampled.logprobs[row],
+                processed_logprob=float(sampled.processed_logprobs[row]),
+                top_token_ids=sampled.top_token_ids[row],
+                top_logprobs=sampled.top_logprobs[row],
             )
         )
         if live.candidate.finish_reason is not None:

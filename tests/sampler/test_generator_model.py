@@ -167,17 +167,26 @@ BATCH_SIZE = 4
 @pytest.mark.parametrize("name", ROW)
 def test_a_step_allocates_nothing_of_the_vocabularys_size(name):
     columns = 1 << 20
-    assert peak_of_a_step(columns, np.float32, ROW[name]) < columns // 2
+    bodies = [request(max_new_tokens=30, **ROW[name])] * BATCH_SIZE
+    assert peak_of_a_step(columns, np.float32, bodies) < columns // 2
+
+
+def test_a_neighbour_whose_prompt_is_scored_token_by_token_costs_no_copy():
+    columns = 1 << 20
+    scored = request("p" * 40, max_new_tokens=1, decoder_input_details=True)
+    bodies = [scored] + [request(max_new_tokens=30)] * (BATCH_SIZE - 1)
+    assert peak_of_a_step(columns, np.float32, bodies) < columns // 2
 
 
 def test_a_conversion_is_all_that_a_step_allocates_for_it():
     columns = 1 << 20
     rows_in_bytes = 4 * columns * BATCH_SIZE
-    assert rows_in_bytes <= peak_of_a_step(columns, np.float64, {}) < rows_in_bytes + columns // 2
+    peak = peak_of_a_step(columns, np.float64, [request(max_new_tokens=30)] * BATCH_SIZE)
+    assert rows_in_bytes <= peak < rows_in_bytes + columns // 2
 
 
-def peak_of_a_step(columns, dtype, parameters):
-    """The most bytes that a step had above what the request holds anyway."""
+def peak_of_a_step(columns, dtype, bodies):
+    """The most bytes that a step of all `bodies` had above what they hold anyway."""
     logits = np.zeros((BATCH_SIZE, columns), dtype)
     logits[:, : SIZE - 2] = np.linspace(0, 5, SIZE - 2)
     peaks, all_asked = [], threading.Event()
@@ -193,13 +202,10 @@ def peak_of_a_step(columns, dtype, parameters):
         gc.collect()
         tracemalloc.start()
         try:
-            streams = [
-                generator.generate_stream(request(max_new_tokens=30, **parameters))
-                for _ in range(BATCH_SIZE)
-            ]
+            streams = [generator.generate_stream(body) for body in bodies]
             all_asked.set()
             for stream in streams:
-                assert len(list(stream)) == 30
+                list(stream)
         finally:
             tracemalloc.stop()
     # The peak that a call sees is of the step before it, which had to be a full one.

@@ -13,6 +13,7 @@ from sampler.errors import (
     ModelCallbackError,
     OverloadedError,
 )
+from sampler.job import Job
 
 SETTINGS = {"max_new_tokens": 3, "ignore_eos": True, "do_sample": True, "seed": 1}
 
@@ -104,6 +105,28 @@ def test_a_task_that_is_cancelled_while_it_waits_gives_its_place_back(full):
 
     asyncio.run(wait_a_little())
     step(full)
+    assert_places(full, 2)
+
+
+def test_a_request_that_is_closed_while_it_is_looked_at_gives_its_place_back_once(full):
+    class ClosedAtTheSecondLook(Job):
+        looks = 0
+
+        @property
+        def cancelled(self):
+            self.looks += 1
+            return self.looks > 1
+
+        @cancelled.setter
+        def cancelled(self, value):
+            self.looks += value
+
+    stream = full.generate_stream(request("w", **SETTINGS))
+    vars(stream._job).pop("cancelled")
+    stream._job.__class__ = ClosedAtTheSecondLook
+    step(full)
+    step(full)
+    assert full._scheduler._reserved == 0
     assert_places(full, 2)
 
 

@@ -4,6 +4,7 @@
     llama        what a Llama-family model needs of them
     tokenizer    the tokenizer and the chat template in the metadata
     cache        keys and values of past tokens, shared by requests with the same beginning
+    network      the forward pass
     model        `GGUFModel`, the model callback
 
 Weights stay quantised in the mapped file. Sums have a fixed shape, so the logits of a sequence are

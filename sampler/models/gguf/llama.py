@@ -49,7 +49,7 @@ class LlamaConfig:
     feed_forward : numbers inside the feed-forward part
     heads : of queries, a multiple of `kv_heads`
     kv_heads : heads of keys and values
-    head_size : numbers of a head, a multiple of 16
+    head_size : numbers of a head, a multiple of 32
     vocab_size : tokens
     epsilon : added to the mean square of a norm
     rotation_base : of the rotations of positions
@@ -94,10 +94,11 @@ class LlamaConfig:
             ("llama.vocab_size", config.vocab_size),
         ):
             metadata.integer(key, default=expected, low=expected, high=expected)
-        if size % LANES or heads % config.kv_heads:
+        if size % (2 * LANES) or heads % config.kv_heads:
             raise GGUFError(
-                f"the size of a head must be a multiple of {LANES} and the number of heads one of"
-                f" `llama.attention.head_count_kv`. Given: {size}, {heads} and {config.kv_heads}"
+                f"heads must have a multiple of {2 * LANES} numbers, `llama.attention.head_count`"
+                " must be a multiple of `llama.attention.head_count_kv`."
+                f" Given: {size}, {heads} and {config.kv_heads}"
             )
         return config
 

@@ -102,10 +102,10 @@ class GGUFModel:
         _check_range("threads", threads, 256)
         file = read_gguf(path)
         config = LlamaConfig.from_metadata(file.metadata)
+        self._network = LlamaNetwork(file, config, prefill_rows, threads)
         self._cache = BlockCache(
             config.layers, config.kv_heads, config.head_size, kv_cache_bytes, prefix_reuse
         )
-        self._network = LlamaNetwork(file, config, prefill_rows, threads)
         self.tokenizer = tokenizer_of(file.metadata)
         self.eos_token_ids = eos_token_ids_of(file.metadata)
         self.chat_template = ChatTemplate.from_metadata(file.metadata)
