@@ -204,13 +204,13 @@ def sample_batch(
 
     logits : float32[B, >= V]; mask : (int32[B, words], whether to look at it);
     rows : (int64[B] slots, ROW[slots]); edits : (TOUCHED[slots, n], int32[slots, ceil(V / 32)]);
-    out : token ids int64[B] (negative: a status), logprobs float32[B], processed logprobs
-    float32[B], top ids int64[B, n], top logprobs float32[B, n].
+    out : token ids int64[B] (negative: a status), logprobs as asked for and processed ones
+    float32[2, B], top ids int64[B, n], top logprobs float32[B, n].
     """
     bitmask, masked = mask
     slots, parameters = rows
     tables, touched = edits
-    token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
+    token_ids, logprobs, top_ids, top_logprobs = out
     for b in range(len(slots)):
         slot = slots[b]
         top_ids[b] = -1
@@ -224,5 +224,5 @@ def sample_batch(
             (top_ids[b], top_logprobs[b]),
         )
         token_ids[b] = token_id
-        logprobs[b] = logprob
-        processed_logprobs[b] = processed
+        logprobs[0, b] = logprob
+        logprobs[1, b] = processed

@@ -7,10 +7,9 @@ of one row enters another's arithmetic.
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +27,7 @@ STATUS_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampledTokens:
+class SampledTokens(NamedTuple):
     """One token for each row, in the order of the rows that were asked for.
 
     Attributes
@@ -60,11 +58,20 @@ class _Row:
         self.history: list[int] = []
         self.prompt_length = 0
         self.columns: dict[int, int] = {}  # touched token id -> column of the slot's table
+        self.watermark = parameters.watermark_scheme
         self.penalised = (
             parameters.repetition_penalty != 1.0
             or parameters.frequency_penalty != 0.0
             or parameters.presence_penalty != 0.0
         )
+
+
+class _Batch(NamedTuple):
+    """Rows to draw for, their slots, and how many alternatives are reported at most."""
+
+    rows: list[_Row]
+    slots: npt.NDArray[np.int64]
+    width: int
 
 
 class BatchSampler:
@@ -89,8 +96,10 @@ class BatchSampler:
         self.max_batch_size = int(max_batch_size)
         self._rows: dict[int, _Row] = {}
         self._next_handle = 0
+        self._everyone: _Batch | None = None  # all rows, until one joins or leaves
         self._free = list(range(max_batch_size - 1, -1, -1))
         self._parameters = np.zeros(max_batch_size, ROW)
+        self._positions = self._parameters["position"]  # a view
         self._tables = np.zeros((max_batch_size, 16), TOUCHED)
         self._touched = np.zeros((max_batch_size, -(-vocab_size // 32)), np.int32)
         self._work = workspace(vocab_size)
@@ -127,12 +136,14 @@ class BatchSampler:
         handle = self._next_handle
         self._next_handle += 1
         self._rows[handle] = row
+        self._everyone = None
         return handle
 
     def remove(self, handle: int) -> None:
         """Frees the row. Raises InvalidParameterError for a handle that is not held."""
         row = self._row(handle)
         del self._rows[handle]
+        self._everyone = None
         self._free.append(row.slot)
 
     def seed(self, handle: int) -> int:
@@ -154,8 +165,10 @@ class BatchSampler:
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= generated:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
         for _ in range(n):
-            self._count(row, row.history.pop(), -1)
-        self._parameters[row.slot]["position"] -= n
+            token_id = row.history.pop()
+            if row.penalised:
+                self._count(row, token_id, -1)
+        self._positions[row.slot] -= n
         self._seed_green_list(row)
 
     def sample(
@@ -181,28 +194,25 @@ class BatchSampler:
         ------
         InvalidParameterError : wrong shape or dtype, an unknown or repeated handle
         """
-        chosen = self._chosen(rows)
-        logits = as_logits(logits, len(chosen), self.vocab_size)
-        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, len(chosen))
-        slots = np.array([row.slot for row in chosen], np.int64)
-        asked = max((row.parameters.top_n_tokens for row in chosen), default=0)
-        width = min(asked, self.vocab_size)
+        batch = self._all_rows() if rows is None else self._batch_of(rows)
+        size = len(batch.rows)
+        logits = as_logits(logits, size, self.vocab_size)
+        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, size)
         out = (
-            np.empty(len(chosen), np.int64),
-            np.empty(len(chosen), np.float32),
-            np.empty(len(chosen), np.float32),
-            np.empty((len(chosen), width), np.int64),
-            np.empty((len(chosen), width), np.float32),
+            np.empty(size, np.int64),
+            np.empty((2, size), np.float32),
+            np.empty((size, batch.width), np.int64),
+            np.empty((size, batch.width), np.float32),
         )
         sample_batch(
             logits,
             (mask, bitmask is not None),
-            (slots, self._parameters),
+            (batch.slots, self._parameters),
             (self._tables, self._touched),
             self._work,
             out,
         )
-        return self._accept_all(chosen, out)
+        return self._accept_all(batch.rows, out)
 
     def score(self, logits: npt.ArrayLike, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """The model's own logprob of token_ids[i] in logits[i], float32[n]; changes no row.
@@ -222,7 +232,7 @@ class BatchSampler:
         return logprobs
 
     def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
-        token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
+        token_ids, (logprobs, processed_logprobs), top_ids, top_logprobs = out
         errors: dict[int, SamplerError] = {}
         for b, (row, token_id) in enumerate(zip(rows, token_ids.tolist(), strict=True)):
             if token_id < 0:
@@ -230,25 +240,18 @@ class BatchSampler:
                 token_ids[b] = -1
             else:
                 self._accept(row, token_id)
-        return SampledTokens(
-            token_ids=token_ids,
-            logprobs=logprobs,
-            processed_logprobs=processed_logprobs,
-            top_token_ids=top_ids,
-            top_logprobs=top_logprobs,
-            errors=errors,
-        )
+        return SampledTokens(token_ids, logprobs, processed_logprobs, top_ids, top_logprobs, errors)
 
     def _accept(self, row: _Row, token_id: int) -> None:
         row.history.append(token_id)
-        self._count(row, token_id, 1)
-        self._parameters[row.slot]["position"] += 1
-        self._seed_green_list(row)
+        if row.penalised:
+            self._count(row, token_id, 1)
+        self._positions[row.slot] += 1
+        if row.watermark is not None:
+            self._seed_green_list(row)
 
     def _count(self, row: _Row, token_id: int, change: int) -> None:
         """Notes that a generated token joined or left the context, where penalties look at it."""
-        if not row.penalised:
-            return
         if token_id not in row.columns:
             self._touch(row, [token_id])
         entry = self._tables[row.slot, row.columns[token_id]]
@@ -286,7 +289,7 @@ class BatchSampler:
         self._parameters[row.slot]["touched_size"] = size
 
     def _seed_green_list(self, row: _Row) -> None:
-        watermark = row.parameters.watermark_scheme
+        watermark = row.watermark
         if watermark is None:
             return
         width = watermark.context_width
@@ -312,15 +315,23 @@ class BatchSampler:
         record["seed"] = row.seed
         record["position"] = 0
 
-    def _chosen(self, handles: Sequence[int] | None) -> list[_Row]:
-        if handles is None:
-            return list(self._rows.values())
+    def _all_rows(self) -> _Batch:
+        if self._everyone is None:
+            self._everyone = self._batch(list(self._rows.values()))
+        return self._everyone
+
+    def _batch_of(self, handles: Sequence[int]) -> _Batch:
         if not isinstance(handles, Iterable):
             raise InvalidParameterError(f"`rows` must be a sequence of handles. Given: {handles!r}")
         rows = [self._row(handle) for handle in handles]
         if len({row.slot for row in rows}) != len(rows):
             raise InvalidParameterError(f"`rows` must be distinct. Given: {handles!r}")
-        return rows
+        return self._batch(rows)
+
+    def _batch(self, rows: list[_Row]) -> _Batch:
+        width = max((row.parameters.top_n_tokens for row in rows), default=0)
+        slots = np.array([row.slot for row in rows], np.int64)
+        return _Batch(rows, slots, min(width, self.vocab_size))
 
     def _row(self, handle: int) -> _Row:
         if not isinstance(handle, Integral) or handle not in self._rows:
