@@ -20,39 +20,40 @@ from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED
 
 
 @kernel
-def _penalised(z: np.float32, row: Record, occurrences: int, generated: int) -> np.float32:
-    """One logit after the three penalties; each is float64 arithmetic, rounded once."""
+def edited(z: float, row: Record, entry: Record) -> float:
+    """One logit after penalties and bias, `entry` a TOUCHED; each is rounded to float32 once."""
     penalty = row["repetition_penalty"]
-    if penalty != 1.0 and occurrences > 0:
-        z = np.float32(z * penalty) if z < 0 else np.float32(z / penalty)
-    if generated > 0:
+    if penalty != 1.0 and entry["occurrences"] > 0:
+        z = np.float64(np.float32(z * penalty if z < 0.0 else z / penalty))
+    if entry["generated"] > 0:
         if row["frequency_penalty"] != 0.0:
-            z = np.float32(np.float64(z) - row["frequency_penalty"] * generated)
+            z = np.float64(np.float32(z - row["frequency_penalty"] * entry["generated"]))
         if row["presence_penalty"] != 0.0:
-            z = np.float32(np.float64(z) - row["presence_penalty"])
+            z = np.float64(np.float32(z - row["presence_penalty"]))
+    if entry["bias"] != 0.0:
+        z = np.float64(np.float32(z + entry["bias"]))
     return z
 
 
 @kernel
-def edit_row(logits: Array, row: Record, context: Array, bias: Arrays, z: Array) -> None:
-    """Z = logits after watermark, penalties and bias, in this order; z : float64[V], out.
+def marked(z: float, row: Record, token_id: int) -> float:
+    """One logit after the watermark: `green_delta` more where the id is green."""
+    if row["green"] and is_green(row["green_seed"], token_id, row["green_threshold"]):
+        return np.float64(np.float32(z + row["green_delta"]))
+    return z
 
-    context : int64[3, >= context_size], distinct ids, how often each occurs, how often generated;
-    bias : (int64[n] ids, float64[n] values).
-    """
+
+@kernel
+def edit_row(logits: Array, row: Record, table: Array, z: Array) -> None:
+    """Z = logits after watermark, penalties and bias, in this order; z : float64[V], out."""
     for i in range(len(z)):
         z[i] = logits[i]
     if row["green"]:
         for i in range(len(z)):
-            if is_green(row["green_seed"], i, row["green_threshold"]):
-                z[i] = np.float32(z[i] + row["green_delta"])
-    for j in range(row["context_size"]):
-        i = context[0, j]
-        z[i] = _penalised(np.float32(z[i]), row, context[1, j], context[2, j])
-    bias_ids, bias_values = bias
-    for j in range(row["bias_size"]):
-        i = bias_ids[j]
-        z[i] = np.float32(z[i] + bias_values[j])
+            z[i] = marked(z[i], row, i)
+    for j in range(row["touched_size"]):
+        i = table[j]["id"]
+        z[i] = edited(z[i], row, table[j])
 
 
 @kernel

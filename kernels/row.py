@@ -1,17 +1,24 @@
 """What the kernels of one row share: its parameters, its workspace and its outcomes.
 
 Workspace (`work`), allocated once by the caller for V ids and passed on whole: ids int32[V],
-columns float64[4, V], keys int64[V], indices int32[V], bins float64[3, DIGITS]. The candidates of a
-row are ids[:n], ascending, each with its four columns.
+columns float64[4, V], keys int64[V], indices int32[V], bins float64[3, DIGITS], maxima float32[one
+for each lane of each block]. The candidates of a row are ids[:n], ascending, each with its columns.
+
+Edits (`edits`) of one row: table TOUCHED[n], of which the first `touched_size` count, distinct ids;
+touched int32[ceil(V / 32)], the bits of these ids.
 """
 
 import numpy as np
 
 from sampler.kernels._jit import Arrays
+from sampler.kernels.lanes import LANES
 from sampler.kernels.selection import DIGITS
 
 NOT_FINITE = -1
 NOTHING_ALLOWED = -2
+UNDECIDED = -3  # a fast path that cannot tell; never seen outside the kernels
+
+BLOCK = 512  # ids that are scanned together
 
 # Rows of `columns`
 Z = 0  # the edited logit, exactly a float32
@@ -38,8 +45,18 @@ ROW = np.dtype(
         ("green_seed", np.uint64),
         ("seed", np.uint64),
         ("position", np.int64),
-        ("context_size", np.int64),
-        ("bias_size", np.int64),
+        ("touched_size", np.int64),
+    ]
+)
+
+# An id that penalties or biases touch: how often it occurs in the context and among the generated
+# tokens, and what is added to its logit.
+TOUCHED = np.dtype(
+    [
+        ("id", np.int64),
+        ("occurrences", np.int64),
+        ("generated", np.int64),
+        ("bias", np.float64),
     ]
 )
 
@@ -52,4 +69,5 @@ def workspace(vocab_size: int) -> Arrays:
         np.empty(vocab_size, np.int64),
         np.empty(vocab_size, np.int32),
         np.empty((3, DIGITS), np.float64),
+        np.empty(-(-vocab_size // BLOCK) * LANES, np.float32),
     )

@@ -16,7 +16,8 @@ from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.edits import collect, edit_row
 from sampler.kernels.numeric import BLOCK, block_sum, total
 from sampler.kernels.philox import uniform
-from sampler.kernels.row import EXPONENT, WEIGHT, Z
+from sampler.kernels.prefilter import top_candidates
+from sampler.kernels.row import EXPONENT, UNDECIDED, WEIGHT, Z
 from sampler.kernels.truncation import (
     cut_min_p,
     cut_top_k,
@@ -26,6 +27,9 @@ from sampler.kernels.truncation import (
     weigh,
 )
 
+# top_k candidates are looked for among lane maxima when there are enough of them to tell
+_LANES_PER_CANDIDATE = 2
+
 
 @kernel
 def distribution_of_row(
@@ -34,12 +38,15 @@ def distribution_of_row(
     """What one row is drawn from: ids[:n] ascending, their EXPONENT and WEIGHT; n or a status.
 
     logits : float32[>= V], V = len(ids); mask : (int32[words], whether to look at it);
-    edits : (context, bias) of `edit_row`. A greedy row keeps every candidate, at temperature 1.
+    edits : (table, touched) of the row. A greedy row keeps every candidate, at temperature 1.
     """
     ids, columns = work[0], work[1]
-    context, bias = edits
-    edit_row(logits, row, context, bias, columns[Z])
-    size = collect(columns[Z], mask, False, ids)
+    size = UNDECIDED
+    if not row["greedy"] and 0 < row["top_k"] * _LANES_PER_CANDIDATE * 32 <= len(ids):
+        size = top_candidates(logits, mask, row, edits, work, row["top_k"])
+    if size == UNDECIDED:
+        edit_row(logits, row, edits[0], columns[Z])
+        size = collect(columns[Z], mask, False, ids)
     if size < 0:
         return size
     if row["greedy"]:
@@ -196,15 +203,14 @@ def sample_batch(
     """One token for each row of `logits`; rows share nothing but the workspace.
 
     logits : float32[B, >= V]; mask : (int32[B, words], whether to look at it);
-    rows : (int64[B] slots, ROW[slots]); edits : arrays with one entry per slot: context
-    int64[slots, 3, n], bias ids int64[slots, n], bias values float64[slots, n];
-    out : token ids int64[B] (negative: a status), logprobs float32[B], processed logprobs
-    float32[B], top ids int64[B, n], top logprobs float32[B, n].
+    rows : (int64[B] slots, ROW[slots]); edits : (TOUCHED[slots, n], int32[slots, ceil(V / 32)]);
+    out : token ids int64[B] (negative: a status), logprobs as asked for and processed ones
+    float32[2, B], top ids int64[B, n], top logprobs float32[B, n].
     """
     bitmask, masked = mask
     slots, parameters = rows
-    context, bias_ids, bias_values = edits
-    token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
+    tables, touched = edits
+    token_ids, logprobs, top_ids, top_logprobs = out
     for b in range(len(slots)):
         slot = slots[b]
         top_ids[b] = -1
@@ -213,10 +219,10 @@ def sample_batch(
             logits[b],
             (bitmask[b], masked),
             parameters[slot],
-            (context[slot], (bias_ids[slot], bias_values[slot])),
+            (tables[slot], touched[slot]),
             work,
             (top_ids[b], top_logprobs[b]),
         )
         token_ids[b] = token_id
-        logprobs[b] = logprob
-        processed_logprobs[b] = processed
+        logprobs[0, b] = logprob
+        logprobs[1, b] = processed

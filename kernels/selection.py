@@ -14,7 +14,7 @@ import numpy as np
 from sampler.kernels._jit import Array, Arrays, kernel
 
 DIGITS = 2048  # 11 bits
-_SMALL = 32  # a group of this size is sorted instead of opened further
+_SMALL = 96  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 
 

@@ -28,7 +28,7 @@ def weigh(columns: Array, size: int, temperature: float) -> None:
 @kernel
 def _cut(size: int, masses: Array, limit: float, work: Arrays) -> int:
     """The number of candidates that stay when ranked by RANK with `masses` up to `limit`."""
-    ids, columns, keys, indices, bins = work
+    ids, columns, keys, indices, bins = work[:5]
     order_keys(columns[RANK], size, keys)
     last = last_kept(keys, masses, size, limit, (indices, bins))
     return keep_prefix(keys, last, size, ids, columns)

@@ -14,6 +14,15 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
 
     Raises InvalidParameterError for another shape, or a dtype that is not floating point.
     """
+    if (  # the usual case, checked first because it is once per token
+        type(logits) is np.ndarray
+        and logits.dtype == np.float32
+        and logits.ndim == 2
+        and logits.shape[0] == batch_size
+        and logits.shape[1] >= vocab_size
+        and logits.flags.carray
+    ):
+        return logits
     array = _as_array("logits", logits)
     if array.ndim != 2 or array.shape[0] != batch_size or array.shape[1] < vocab_size:
         raise InvalidParameterError(

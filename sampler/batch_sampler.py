@@ -7,10 +7,9 @@ of one row enters another's arithmetic.
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from sampler.arrays import as_bitmask, as_logits
 from sampler.errors import InvalidParameterError, LogitsError, SamplerError
 from sampler.kernels.green_list import context_seed
-from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, workspace
+from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, TOUCHED, workspace
 from sampler.kernels.sampling import sample_batch, score_tokens
 from sampler.parameters import SamplingParameters, Watermark
 
@@ -28,8 +27,7 @@ STATUS_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampledTokens:
+class SampledTokens(NamedTuple):
     """One token for each row, in the order of the rows that were asked for.
 
     Attributes
@@ -59,7 +57,21 @@ class _Row:
         self.slot = slot
         self.history: list[int] = []
         self.prompt_length = 0
-        self.columns: dict[int, int] = {}  # token id -> column of the slot's context
+        self.columns: dict[int, int] = {}  # touched token id -> column of the slot's table
+        self.watermark = parameters.watermark_scheme
+        self.penalised = (
+            parameters.repetition_penalty != 1.0
+            or parameters.frequency_penalty != 0.0
+            or parameters.presence_penalty != 0.0
+        )
+
+
+class _Batch(NamedTuple):
+    """Rows to draw for, their slots, and how many alternatives are reported at most."""
+
+    rows: list[_Row]
+    slots: npt.NDArray[np.int64]
+    width: int
 
 
 class BatchSampler:
@@ -84,11 +96,12 @@ class BatchSampler:
         self.max_batch_size = int(max_batch_size)
         self._rows: dict[int, _Row] = {}
         self._next_handle = 0
+        self._everyone: _Batch | None = None  # all rows, until one joins or leaves
         self._free = list(range(max_batch_size - 1, -1, -1))
         self._parameters = np.zeros(max_batch_size, ROW)
-        self._context = np.zeros((max_batch_size, 3, 16), np.int64)
-        self._bias_ids = np.zeros((max_batch_size, 1), np.int64)
-        self._bias_values = np.zeros((max_batch_size, 1), np.float64)
+        self._positions = self._parameters["position"]  # a view
+        self._tables = np.zeros((max_batch_size, 16), TOUCHED)
+        self._touched = np.zeros((max_batch_size, -(-vocab_size // 32)), np.int32)
         self._work = workspace(vocab_size)
         self._no_bitmask = np.zeros((max_batch_size, 1), np.int32)
 
@@ -119,17 +132,18 @@ class BatchSampler:
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
         row = _Row(parameters, seed, self._free.pop())
         self._write_parameters(row)
-        self._write_bias(row, bias)
-        self._write_prompt(row, prompt)
+        self._write_edits(row, bias, prompt)
         handle = self._next_handle
         self._next_handle += 1
         self._rows[handle] = row
+        self._everyone = None
         return handle
 
     def remove(self, handle: int) -> None:
         """Frees the row. Raises InvalidParameterError for a handle that is not held."""
         row = self._row(handle)
         del self._rows[handle]
+        self._everyone = None
         self._free.append(row.slot)
 
     def seed(self, handle: int) -> int:
@@ -151,9 +165,10 @@ class BatchSampler:
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= generated:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
         for _ in range(n):
-            column = row.columns[row.history.pop()]
-            self._context[row.slot, 1:, column] -= 1
-        self._parameters[row.slot]["position"] -= n
+            token_id = row.history.pop()
+            if row.penalised:
+                self._count(row, token_id, -1)
+        self._positions[row.slot] -= n
         self._seed_green_list(row)
 
     def sample(
@@ -179,28 +194,25 @@ class BatchSampler:
         ------
         InvalidParameterError : wrong shape or dtype, an unknown or repeated handle
         """
-        chosen = self._chosen(rows)
-        logits = as_logits(logits, len(chosen), self.vocab_size)
-        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, len(chosen))
-        slots = np.array([row.slot for row in chosen], np.int64)
-        asked = max((row.parameters.top_n_tokens for row in chosen), default=0)
-        width = min(asked, self.vocab_size)
+        batch = self._all_rows() if rows is None else self._batch_of(rows)
+        size = len(batch.rows)
+        logits = as_logits(logits, size, self.vocab_size)
+        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, size)
         out = (
-            np.empty(len(chosen), np.int64),
-            np.empty(len(chosen), np.float32),
-            np.empty(len(chosen), np.float32),
-            np.empty((len(chosen), width), np.int64),
-            np.empty((len(chosen), width), np.float32),
+            np.empty(size, np.int64),
+            np.empty((2, size), np.float32),
+            np.empty((size, batch.width), np.int64),
+            np.empty((size, batch.width), np.float32),
         )
         sample_batch(
             logits,
             (mask, bitmask is not None),
-            (slots, self._parameters),
-            (self._context, self._bias_ids, self._bias_values),
+            (batch.slots, self._parameters),
+            (self._tables, self._touched),
             self._work,
             out,
         )
-        return self._accept_all(chosen, out)
+        return self._accept_all(batch.rows, out)
 
     def score(self, logits: npt.ArrayLike, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """The model's own logprob of token_ids[i] in logits[i], float32[n]; changes no row.
@@ -220,7 +232,7 @@ class BatchSampler:
         return logprobs
 
     def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
-        token_ids, logprobs, processed_logprobs, top_ids, top_logprobs = out
+        token_ids, (logprobs, processed_logprobs), top_ids, top_logprobs = out
         errors: dict[int, SamplerError] = {}
         for b, (row, token_id) in enumerate(zip(rows, token_ids.tolist(), strict=True)):
             if token_id < 0:
@@ -228,51 +240,56 @@ class BatchSampler:
                 token_ids[b] = -1
             else:
                 self._accept(row, token_id)
-        return SampledTokens(
-            token_ids=token_ids,
-            logprobs=logprobs,
-            processed_logprobs=processed_logprobs,
-            top_token_ids=top_ids,
-            top_logprobs=top_logprobs,
-            errors=errors,
-        )
+        return SampledTokens(token_ids, logprobs, processed_logprobs, top_ids, top_logprobs, errors)
 
     def _accept(self, row: _Row, token_id: int) -> None:
         row.history.append(token_id)
-        column = row.columns.get(token_id)
-        if column is None:
-            column = row.columns[token_id] = len(row.columns)
-            self._reserve_context(column + 1)
-            self._context[row.slot, :, column] = (token_id, 0, 0)
-            self._parameters[row.slot]["context_size"] = column + 1
-        self._context[row.slot, 1:, column] += 1
-        self._parameters[row.slot]["position"] += 1
-        self._seed_green_list(row)
+        if row.penalised:
+            self._count(row, token_id, 1)
+        self._positions[row.slot] += 1
+        if row.watermark is not None:
+            self._seed_green_list(row)
 
-    def _write_prompt(self, row: _Row, prompt: list[int]) -> None:
-        ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
-        self._reserve_context(len(ids))
-        self._context[row.slot, 0, : len(ids)] = ids
-        self._context[row.slot, 1, : len(ids)] = counts
-        self._context[row.slot, 2, : len(ids)] = 0
-        self._parameters[row.slot]["context_size"] = len(ids)
-        row.columns = {token_id: column for column, token_id in enumerate(ids.tolist())}
+    def _count(self, row: _Row, token_id: int, change: int) -> None:
+        """Notes that a generated token joined or left the context, where penalties look at it."""
+        if token_id not in row.columns:
+            self._touch(row, [token_id])
+        entry = self._tables[row.slot, row.columns[token_id]]
+        entry["occurrences"] += change
+        entry["generated"] += change
+
+    def _write_edits(self, row: _Row, bias: Mapping[int, float], prompt: list[int]) -> None:
+        self._touched[row.slot] = 0
+        self._parameters[row.slot]["touched_size"] = 0
+        self._touch(row, list(bias))
+        self._tables[row.slot, : len(bias)]["bias"] = list(bias.values())
+        if row.penalised:
+            ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
+            self._touch(row, [i for i in ids.tolist() if i not in row.columns])
+            columns = [row.columns[i] for i in ids.tolist()]
+            self._tables["occurrences"][row.slot, columns] = counts
         row.history = prompt
         row.prompt_length = len(prompt)
         self._seed_green_list(row)
 
-    def _write_bias(self, row: _Row, bias: Mapping[int, float]) -> None:
-        have = self._bias_ids.shape[1]
-        if len(bias) > have:
-            more = ((0, 0), (0, len(bias) - have))
-            self._bias_ids = np.pad(self._bias_ids, more)
-            self._bias_values = np.pad(self._bias_values, more)
-        self._bias_ids[row.slot, : len(bias)] = list(bias)
-        self._bias_values[row.slot, : len(bias)] = list(bias.values())
-        self._parameters[row.slot]["bias_size"] = len(bias)
+    def _touch(self, row: _Row, token_ids: list[int]) -> None:
+        """Gives ids that the row has not touched yet a column of its table each."""
+        first, size = len(row.columns), len(row.columns) + len(token_ids)
+        if size > self._tables.shape[1]:
+            grown = np.zeros((self.max_batch_size, 2 * size), TOUCHED)
+            grown[:, : self._tables.shape[1]] = self._tables
+            self._tables = grown
+        entries = self._tables[row.slot, first:size]
+        entries[:] = 0
+        entries["id"] = token_ids
+        row.columns.update(zip(token_ids, range(first, size), strict=True))
+        words = self._touched[row.slot].view(np.uint32)
+        ids = np.array(token_ids, np.int64)
+        np.bitwise_or.at(words, ids >> 5, np.uint32(1) << (ids & 31).astype(np.uint32))
+        self._parameters[row.slot]["touched_size"] = size
 
     def _seed_green_list(self, row: _Row) -> None:
-        watermark = row.parameters.watermark_scheme
+        watermark = row.watermark
         if watermark is None:
             return
         width = watermark.context_width
@@ -298,21 +315,23 @@ class BatchSampler:
         record["seed"] = row.seed
         record["position"] = 0
 
-    def _reserve_context(self, columns: int) -> None:
-        if columns > self._context.shape[2]:
-            grown = np.zeros((self.max_batch_size, 3, 2 * columns), np.int64)
-            grown[:, :, : self._context.shape[2]] = self._context
-            self._context = grown
+    def _all_rows(self) -> _Batch:
+        if self._everyone is None:
+            self._everyone = self._batch(list(self._rows.values()))
+        return self._everyone
 
-    def _chosen(self, handles: Sequence[int] | None) -> list[_Row]:
-        if handles is None:
-            return list(self._rows.values())
+    def _batch_of(self, handles: Sequence[int]) -> _Batch:
         if not isinstance(handles, Iterable):
             raise InvalidParameterError(f"`rows` must be a sequence of handles. Given: {handles!r}")
         rows = [self._row(handle) for handle in handles]
         if len({row.slot for row in rows}) != len(rows):
             raise InvalidParameterError(f"`rows` must be distinct. Given: {handles!r}")
-        return rows
+        return self._batch(rows)
+
+    def _batch(self, rows: list[_Row]) -> _Batch:
+        width = max((row.parameters.top_n_tokens for row in rows), default=0)
+        slots = np.array([row.slot for row in rows], np.int64)
+        return _Batch(rows, slots, min(width, self.vocab_size))
 
     def _row(self, handle: int) -> _Row:
         if not isinstance(handle, Integral) or handle not in self._rows:

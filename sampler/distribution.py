@@ -81,7 +81,7 @@ def _distribution(
         logits,
         (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
         row,
-        (sampler._context[0], (sampler._bias_ids[0], sampler._bias_values[0])),
+        (sampler._tables[0], sampler._touched[0]),
         sampler._work,
     )
     if size < 0:
