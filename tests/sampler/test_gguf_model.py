@@ -27,6 +27,7 @@ from tiny_gguf import (
 from sampler import Generator
 from sampler.errors import InvalidParameterError, LogitsError
 from sampler.models import GGUFModel
+from sampler.models.gguf import network
 from sampler.models.gguf.cache import BLOCK_TOKENS
 from sampler.models.gguf.model import CacheFullError, ContextLengthError
 
@@ -123,7 +124,8 @@ def test_bits_do_not_depend_on_how_a_context_grew(model, alone, ids, cut, others
         model.release(seen)
 
 
-def test_bits_do_not_depend_on_the_number_of_threads(path, alone):
+def test_bits_do_not_depend_on_the_number_of_threads(path, alone, monkeypatch):
+    monkeypatch.setattr(network, "WORTH_SHARING", 0)
     ids = random_ids(1, 40)
     for threads in (2, 3, 7):
         model = GGUFModel(path, threads=threads)
@@ -354,6 +356,7 @@ from types import SimpleNamespace
 import numpy as np
 from sampler.kernels import llama, numeric, quantised
 from sampler.models import GGUFModel
+from sampler.models.gguf import network
 from sampler.models.gguf.warmup import compile_kernels
 
 KERNELS = [*vars(llama).values(), *vars(quantised).values(), numeric.log, numeric.exp_of_negative]
@@ -364,6 +367,7 @@ def signatures():
 compile_kernels()
 before = signatures()
 for threads in (1, 2):
+    network.WORTH_SHARING = 0
     model = GGUFModel(sys.argv[1], threads=threads)
     batch = [SimpleNamespace(id=row, token_ids=np.arange(3 + row)) for row in range(3)]
     model(batch)

@@ -73,7 +73,7 @@ class GGUFModel:
     prefill_rows : tokens that go through the layers together, 1 to 4096
     prefix_reuse : whether sequences with the same beginning share its keys and values, also after
         one has left
-    threads : that share the products of one call, 1 to 256
+    threads : that share the larger products, 1 to 256
 
     Attributes
     ----------

@@ -17,6 +17,8 @@ from sampler.models.gguf.cache import Ids
 from sampler.models.gguf.llama import Layer, LlamaConfig, load_weights
 from sampler.models.gguf.reader import Bytes, GGUFFile, Tensor
 
+WORTH_SHARING = 1 << 22  # multiplications; fewer take no longer than waking another thread
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -149,21 +151,23 @@ class _Products:
     def __init__(self, data: Bytes, max_inputs: int, threads: int) -> None:
         self._data = data
         self._work = [np.empty((TILE, max_inputs), np.float32) for _ in range(threads)]
-        self._pool = ThreadPoolExecutor(threads - 1, "sampler-products") if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads, "sampler-products") if threads > 1 else None
 
     def fill(self, tensor: Tensor, x: Floats, y: Floats) -> None:
         """Fills y[r, o] with the products of rows of `x` and the outputs of `tensor`."""
         where = tensor.offset, tensor.kind
-        tiles = tensor.outputs // TILE
-        bounds = [i * tiles // len(self._work) * TILE for i in range(len(self._work))]
-        spans = list(zip(bounds, [*bounds[1:], tensor.outputs], strict=True))
-        others = [
-            self._pool.submit(product, self._data, where, span, x, y, work)
-            for span, work in zip(spans[1:], self._work[1:], strict=True)
-            if self._pool is not None and span[0] < span[1]
-        ]
-        if spans[0][1] > 0:
-            product(self._data, where, spans[0], x, y, self._work[0])
+        if self._pool is None or x.size * tensor.outputs < WORTH_SHARING:
+            product(self._data, where, (0, tensor.outputs), x, y, self._work[0])
+            return
+        tiles, threads = tensor.outputs // TILE, len(self._work)
+        bounds = [i * tiles // threads * TILE for i in range(threads)]
+        others = []
+        for start, stop, work in zip(
+            bounds, [*bounds[1:], tensor.outputs], self._work, strict=True
+        ):
+            if start < stop:
+                arguments = self._data, where, (start, stop), x, y, work
+                others.append(self._pool.submit(product, *arguments))
         for other in others:
             other.result()
 
