@@ -51,7 +51,7 @@ def rms_norm(x: Array, weight: Array, epsilon: float, out: Array) -> None:
     """
     rows, size = x.shape
     for r in range(rows):
-        square = _dot(x[r], x[r]) / size + epsilon
+        square = np.float64(_dot(x[r], x[r])) / size + epsilon
         scale = np.float32(1.0 / math.sqrt(square)) if square < np.inf else np.float32(np.nan)
         for i in range(size):
             out[r, i] = x[r, i] * scale * weight[i]
@@ -155,10 +155,10 @@ def _softmax(scores: Array) -> float:
     for j in range(1, len(scores)):
         highest = max(highest, scores[j])
     for j in range(len(scores)):
-        scores[j] = _exp(float(scores[j]) - float(highest))
+        scores[j] = _exp(np.float64(scores[j]) - np.float64(highest))
     mass = 0.0
     for j in range(len(scores)):
-        mass += scores[j]
+        mass += np.float64(scores[j])
     return mass
 
 
@@ -223,7 +223,7 @@ def gate(x: Array, by: Array) -> None:
     rows, size = x.shape
     for r in range(rows):
         for i in range(size):
-            value = float(x[r, i])
+            value = np.float64(x[r, i])
             weight = _exp(-abs(value))
             sigmoid = (1.0 if value >= 0.0 else weight) / (1.0 + weight)
             x[r, i] = np.float32(value * sigmoid) * by[r, i]

@@ -134,22 +134,37 @@ def test_bits_do_not_depend_on_the_number_of_threads(path, alone, monkeypatch):
         assert bits(logits[1]) == bits(alone(ids[:3]))
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
-@pytest.mark.parametrize("name", ["generic", pytest.param("x86-64-v3", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["Q4_1", pytest.param("F16", marks=pytest.mark.slow)])
-def test_bits_do_not_depend_on_the_processor(name, kind, tmp_path):
-    path = tiny_file(tmp_path, KINDS[kind])
-    logits = GGUFModel(path).prompt_logits(view(0, np.arange(50)))
-    processor = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
+def digest_of(path, **environment):
+    """A hash over the logits of 50 tokens, from a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", DIGEST, str(path)],
-        env={**os.environ, **processor, "NUMBA_CACHE_DIR": str(tmp_path)},
+        env={**os.environ, **environment},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == hashlib.sha256(logits.tobytes()).hexdigest()
+    return done.stdout.strip()
+
+
+def digest_here(path):
+    logits = GGUFModel(path).prompt_logits(view(0, np.arange(50)))
+    return hashlib.sha256(logits.tobytes()).hexdigest()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
+@pytest.mark.parametrize("name", ["generic", pytest.param("x86-64-v3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["Q4_1", pytest.param("F16", marks=pytest.mark.slow)])
+def test_bits_do_not_depend_on_the_processor(name, kind, tmp_path):
+    path = tiny_file(tmp_path, KINDS[kind])
+    processor = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    assert digest_of(path, **processor) == digest_here(path)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_the_plain_functions_give_the_same_bits(kind, tmp_path):
+    path = tiny_file(tmp_path, kind)
+    assert digest_of(path, NUMBA_DISABLE_JIT="1") == digest_here(path)
 
 
 def test_prompt_logits_are_the_rows_of_calls(model, alone):
