@@ -17,7 +17,7 @@ from sampler.kernels.edits import collect, edit_row
 from sampler.kernels.numeric import BLOCK, block_sum, total
 from sampler.kernels.philox import uniform
 from sampler.kernels.prefilter import top_candidates
-from sampler.kernels.row import EXPONENT, UNDECIDED, WEIGHT, Z
+from sampler.kernels.row import EXPONENT, NOT_FINITE, UNDECIDED, WEIGHT, Z
 from sampler.kernels.truncation import (
     cut_min_p,
     cut_top_k,
@@ -130,12 +130,12 @@ def _sort_by_rank(ids: Array, columns: Array, size: int) -> None:
 
 
 @kernel
-def _raw_distribution(logits: Array, work: Arrays) -> int:
-    """The model's own softmax as EXPONENT and WEIGHT of ids[:n]; n. Only finite logits count."""
+def _raw_distribution(logits: Array, lenient: bool, work: Arrays) -> int:
+    """The model's own softmax as EXPONENT and WEIGHT of ids[:n]; n or a status, as `collect`."""
     ids, columns = work[0], work[1]
     for i in range(len(ids)):
         columns[Z, i] = logits[i]
-    size = collect(columns[Z], (ids, False), True, ids)
+    size = collect(columns[Z], (ids, False), lenient, ids)
     if size > 0:
         weigh(columns, size, 1.0)
     return size
@@ -143,15 +143,15 @@ def _raw_distribution(logits: Array, work: Arrays) -> int:
 
 @kernel
 def score_tokens(logits: Array, token_ids: Array, work: Arrays, logprobs: Array) -> None:
-    """logprobs[i] = log-softmax of logits[i] at token_ids[i]; -inf where that logit is not finite.
+    """logprobs[i] = log-softmax of logits[i] at token_ids[i]; NaN for a row with NaN or +inf.
 
     logits : float32[n, >= V]; token_ids : int64[n]; logprobs : float32[n], out.
     """
     ids, columns = work[0], work[1]
     for b in range(len(token_ids)):
-        size = _raw_distribution(logits[b], work)
+        size = _raw_distribution(logits[b], False, work)
         at = np.searchsorted(ids[:size], token_ids[b]) if size > 0 else 0
-        logprobs[b] = -np.inf
+        logprobs[b] = np.nan if size == NOT_FINITE else -np.inf
         if at < size and ids[at] == token_ids[b]:
             logprobs[b] = min(columns[EXPONENT, at] - log_total(work, size), 0.0)
 
@@ -183,7 +183,8 @@ def sample_row(
     processed = min(columns[EXPONENT, chosen] - log_total(work, size), 0.0)
     logprob = processed
     if row["raw_logprobs"]:
-        size = _raw_distribution(logits, work)
+        # the mask may forbid what is not finite: it then counts as -inf
+        size = _raw_distribution(logits, True, work)
         chosen = np.searchsorted(ids[:size], token_id)
         logprob = min(columns[EXPONENT, chosen] - log_total(work, size), 0.0)
     if row["top_n"] > 0:

@@ -28,7 +28,7 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
         raise InvalidParameterError(
             f"`logits` must have shape [{batch_size}, >= {vocab_size}]. Given: {list(array.shape)}"
         )
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if array.dtype.name not in ("float32", "float16", "float64", "bfloat16"):
         raise InvalidParameterError(
             f"`logits` must be float32, float16, bfloat16 or float64. Given: {array.dtype}"
         )

@@ -225,10 +225,13 @@ class BatchSampler:
         Raises
         ------
         InvalidParameterError : wrong shape or dtype, an id out of range
+        LogitsError : a row with NaN or +inf
         """
         ids = np.array(self._checked_ids("token_ids", token_ids), np.int64)
         logprobs = np.empty(len(ids), np.float32)
         score_tokens(as_logits(logits, len(ids), self.vocab_size), ids, self._work, logprobs)
+        if np.isnan(logprobs).any():
+            raise LogitsError("logits must not be NaN or +inf")
         return logprobs
 
     def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
@@ -334,7 +337,8 @@ class BatchSampler:
         return _Batch(rows, slots, min(width, self.vocab_size))
 
     def _row(self, handle: int) -> _Row:
-        if not isinstance(handle, Integral) or handle not in self._rows:
+        known = isinstance(handle, Integral) and not isinstance(handle, bool)
+        if not known or handle not in self._rows:
             raise InvalidParameterError(f"`handle` must be a row that was added. Given: {handle!r}")
         return self._rows[handle]
 

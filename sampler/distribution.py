@@ -1,6 +1,6 @@
 """What the next token is drawn from, for one row: the batch sampler's own path, opened up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -58,8 +58,14 @@ def next_token_distribution(
     if rows.ndim != 1 or rows.size == 0:
         raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
     rows = as_logits(rows[None], 1, 1)
+    if not isinstance(context_token_ids, Iterable):
+        raise InvalidParameterError(
+            f"`context_token_ids` must be a sequence of ids. Given: {context_token_ids!r}"
+        )
+    context_token_ids = list(context_token_ids)
     size = len(context_token_ids)
-    if not isinstance(prompt_length, Integral) or not 0 <= prompt_length <= size:
+    integer = isinstance(prompt_length, Integral) and not isinstance(prompt_length, bool)
+    if not integer or not 0 <= prompt_length <= size:
         raise InvalidParameterError(
             f"`prompt_length` must be >= 0 and <= {size}. Given: {prompt_length!r}"
         )

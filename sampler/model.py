@@ -63,10 +63,9 @@ class SequenceContext:
         self._visible = 1 if feed_one_by_one else self._size
 
     def read_only(self, start: int) -> npt.NDArray[np.int64]:
-        """The visible ids from `start`, not writable."""
-        ids = self._ids[start : self._visible]
-        ids.flags.writeable = False
-        return ids
+        """The visible ids from `start`; the array cannot be made writable."""
+        buffer = self._ids.data.toreadonly()
+        return np.frombuffer(buffer, np.int64)[start : self._visible]
 
     def append(self, token_id: int) -> None:
         """Adds a generated token, visible at the next step."""

@@ -43,6 +43,13 @@ def compiled() -> bool:
     return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("*sample_batch*.nbi"))
 
 
+def keeps_compiled() -> bool:
+    """Whether there is a folder in which compiled kernels are kept."""
+    from sampler.kernels._jit import CACHE_FOLDER
+
+    return CACHE_FOLDER is not None
+
+
 def _run_all() -> None:
     for _, step in steps():
         step()

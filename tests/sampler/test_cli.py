@@ -58,6 +58,9 @@ def test_another_file_is_a_regular_expression(tmp_path):
         (("-p", "top_p=3"), "`top_p` must be > 0.0 and <= 1.0. Given: 3"),
         (("-p", "nonsense=1"), "nonsense"),
         (("-p", "top_p"), "must be NAME=VALUE"),
+        (("-p", "seed=1", "-p", "seed=2"), "seed is given twice"),
+        (("-p", "seed=" + "9" * 5000), "seed` must be"),
+        (("-p", "stop=" + "[" * 100_000), "stop"),
         (("--grammar", "/no/such/file"), "/no/such/file"),
     ],
 )
@@ -80,3 +83,32 @@ def test_warmup_names_what_it_compiles():
     done = run("warmup")
     assert done.exit_code == 0
     assert "ready" in done.stderr
+
+
+def test_a_grammar_file_of_an_unknown_kind_or_encoding_is_named(tmp_path):
+    file = tmp_path / "schema.schema"
+    file.write_text("{}")
+    done = run("generate", "Hello", "--grammar", str(file))
+    assert done.exit_code == 2
+    assert "must end in .json, .regex, .txt" in done.stderr
+    file = tmp_path / "pattern.txt"
+    file.write_bytes(b"\xff\xfe")
+    done = run("generate", "Hello", "--grammar", str(file))
+    assert done.exit_code == 2
+    assert "cannot read the grammar 'pattern.txt'" in done.stderr
+
+
+def test_a_parameter_that_is_not_about_sampling_leaves_the_defaults(tmp_path):
+    text = run("generate", "Call me", "-p", "seed=5", "-p", "max_new_tokens=100").stdout
+    assert text == run("generate", "Call me", "-p", "seed=5").stdout
+    greedy = run("generate", "Call me", "-p", "seed=5", "-p", "temperature=0").stdout
+    assert text != greedy
+
+
+def test_an_unknown_model_is_named():
+    done = run("generate", "Hello", "--model", "/no/such/model.gguf")
+    assert done.exit_code == 1
+    assert "/no/such/model.gguf" in done.stderr
+    done = run("generate", "Hello", "--chat")
+    assert done.exit_code == 1
+    assert "no chat template" in done.stderr
