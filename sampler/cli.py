@@ -69,7 +69,10 @@ def generate(
         _announce_compilation()
         with (
             Generator(
-                opened.model, opened.tokenizer, 1, eos_token_ids=opened.eos_token_ids
+                opened.model,
+                opened.tokenizer,
+                limits=_limits(opened.model),
+                eos_token_ids=opened.eos_token_ids,
             ) as generator,
             generator.generate_stream(request) as stream,
         ):
@@ -112,6 +115,16 @@ def _request(prompt: str, parameters: tuple[str, ...], grammar: Path | None) -> 
     if grammar is not None:
         chosen["grammar"] = _read_grammar(grammar)
     return {"inputs": prompt, "parameters": chosen}
+
+
+def _limits(model: Any) -> sampler.Limits:
+    """The default limits, within what the model can look back on."""
+    limits = sampler.Limits()
+    context = getattr(model, "context_length", limits.max_total_tokens)
+    return sampler.Limits(
+        max_input_tokens=min(limits.max_input_tokens, context),
+        max_total_tokens=min(limits.max_total_tokens, context),
+    )
 
 
 def _read_grammar(path: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
     from sampler.batch_sampler import BatchSampler
     from sampler.distribution import next_token_distribution
     from sampler.kernels.philox import derived_seed
+    from sampler.models.gguf.warmup import compile_kernels
     from sampler.parameters import SamplingParameters
 
     logits = np.zeros((1, 2), np.float32)
@@ -34,6 +35,7 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "prompt scores", lambda: sampler.score(logits, [0])
     yield "distributions", lambda: next_token_distribution(logits[0], SamplingParameters())
     yield "seeds", lambda: derived_seed(np.uint64(0), 1)
+    yield "models", compile_kernels
 
 
 def compiled() -> bool:
