@@ -14,9 +14,10 @@
 servers. This module imports nothing of the project, so every layer may raise these.
 """
 
+import copyreg
 from collections.abc import Sequence
 from reprlib import Repr
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SamplerError(Exception):
@@ -29,6 +30,11 @@ class SamplerError(Exception):
     def to_dict(self) -> dict[str, str]:
         """The wire form: ``{"error": text, "error_type": one of TGI's values}``."""
         return {"error": f"{self._wire_prefix}{self}", "error_type": self.error_type}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies and unpickled errors have what this one has; `__init__`, which takes other
+        # arguments in some subclasses, is not called again.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InvalidParameterError(SamplerError, ValueError):

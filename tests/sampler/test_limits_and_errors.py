@@ -1,7 +1,9 @@
 """Limits are positive; errors have the wire form that TGI's clients map."""
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import fields
 
 import pytest
@@ -72,6 +74,15 @@ def test_all_wrong_limits_are_told_at_once():
 def test_an_error_has_the_wire_form_of_tgi(error, text, error_type, status):
     assert error.to_dict() == {"error": text, "error_type": error_type}
     assert error.http_status == status
+
+
+@pytest.mark.parametrize("error", [error for error, *_ in EXAMPLES])
+def test_an_error_can_be_pickled_and_copied(error):
+    error.add_note("a note")
+    pickled = [pickle.loads(pickle.dumps(error, n)) for n in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for again in (*pickled, copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is type(error)
+        assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
 
 
 def test_every_error_of_the_module_is_shown_above():
