@@ -60,13 +60,15 @@ class GrammarError(SamplerError):
 class UnsupportedSchemaError(GrammarError):
     """A valid constraint that cannot be enforced exactly, refused before generation.
 
-    `keyword` names what is unsupported, `json_pointer` (RFC 6901) where it stands.
+    `keyword` names what is unsupported, `json_pointer` (RFC 6901) where it stands; the
+    pointer to the root is empty.
     """
 
     def __init__(self, message: str, keyword: str, json_pointer: str = "") -> None:
         self.keyword = keyword
         self.json_pointer = json_pointer
-        super().__init__(f"`{keyword}` at {json_pointer or '/'!r}: {message}")
+        where = repr(json_pointer) if json_pointer else "the root"
+        super().__init__(f"`{keyword}` at {where}: {message}")
 
 
 class GrammarLimitError(GrammarError):

@@ -27,6 +27,12 @@ EXAMPLES = [
         400,
     ),
     (
+        errors.UnsupportedSchemaError("no such thing", "not"),
+        "Input validation error: grammar is not valid: `not` at the root: no such thing",
+        "validation",
+        400,
+    ),
+    (
         errors.GrammarLimitError("states", 12, 10),
         "Input validation error: grammar is not valid: states must be <= 10. Given: 12",
         "validation",
