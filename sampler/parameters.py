@@ -51,7 +51,7 @@ def range_problem(name: str, value: object, legal: Range | None = None) -> str |
     legal = legal or RANGES[name]
     if not legal.accepts_type(value):
         noun = "an integer" if legal.kind is int else "a finite number"
-        return f"`{name}` must be {noun} {legal.text}. Given: {shown(value)}"
+        return f"`{name}` must be {noun}, {legal.text}. Given: {shown(value)}"
     if not legal.holds(value):
         return f"`{name}` must be {legal.text}. Given: {shown(value)}"
     return None

@@ -49,13 +49,13 @@ class Draft:
     unreadable: set[str] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)
 
-    def read(self, table: Mapping[str, Field], given: Mapping[Any, Any], prefix: str = "") -> None:
+    def read(self, table: Mapping[str, Field], given: Mapping[Any, Any]) -> None:
         """Adds the fields of `table` from `given`; unknown names are left to `note_unknown`."""
         for name, (read, nullable) in table.items():
             if name not in given or (nullable and given[name] is None):
                 continue
             try:
-                self.values[name] = read(prefix + name, given[name])
+                self.values[name] = read(name, given[name])
             except InvalidParameterError as error:
                 self.problems += error.problems
                 self.unreadable.add(name)
@@ -76,7 +76,7 @@ def read_request(body: object, parameters: Mapping[str, Field]) -> Draft:
     if "inputs" not in body:
         draft.problems.append("`inputs` is missing")
     given = draft.values.pop("parameters", {})
-    draft.read(parameters, given, "parameters.")
+    draft.read(parameters, given)
     draft.note_unknown(parameters, given, "parameters.")
     return draft
 

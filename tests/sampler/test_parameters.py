@@ -49,7 +49,7 @@ def test_refuses_what_is_just_outside_and_says_what_is_legal(name, value):
 def test_refuses_what_is_no_finite_number_of_the_kind(name, value):
     (problem,) = problems(**{name: value})
     noun = "an integer" if RANGES[name].kind is int else "a finite number"
-    assert problem == f"`{name}` must be {noun} {RANGES[name].text}. Given: {value!r}"
+    assert problem == f"`{name}` must be {noun}, {RANGES[name].text}. Given: {value!r}"
 
 
 @pytest.mark.parametrize("name", [name for name in RANGES if RANGES[name].kind is int])
@@ -59,7 +59,7 @@ def test_an_integer_is_no_float(name):
 
 def test_an_integer_too_large_for_a_float_is_not_finite():
     assert problems(temperature=10**400) == (
-        "`temperature` must be a finite number >= 0.0. Given: an integer of 1329 bits",
+        "`temperature` must be a finite number, >= 0.0. Given: an integer of 1329 bits",
     )
 
 

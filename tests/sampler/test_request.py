@@ -135,11 +135,11 @@ def test_a_request_made_in_python_meets_the_same_limits():
         ({"inputs": ""}, "`inputs` cannot be empty"),
         ({"inputs": None}, "`inputs` must be a string. Given: None"),
         ({"best_of": 0}, "`best_of` must be strictly positive. Given: 0"),
-        ({"best_of": True}, "`parameters.best_of` must be an integer strictly positive"),
+        ({"best_of": True}, "`best_of` must be an integer, strictly positive"),
         ({"best_of": None}, "`best_of` cannot be None"),
         ({"truncate": -1}, "`truncate` must be strictly positive. Given: -1"),
-        ({"details": 0}, "`parameters.details` must be true or false. Given: 0"),
-        ({"grammar": {"type": "ebnf", "value": ""}}, "`parameters.grammar.type` must be 'json', "),
+        ({"details": 0}, "`details` must be true or false. Given: 0"),
+        ({"grammar": {"type": "ebnf", "value": ""}}, "`grammar.type` must be 'json', "),
         ({"parameters": {"top_p": 0.5}}, "`parameters` must be SamplingParameters. Given: {'top_"),
         ({"stopping": None}, "`stopping` must be StoppingCriteria. Given: None"),
     ],
@@ -220,7 +220,7 @@ def test_unknown_fields_can_be_ignored_and_are_then_listed():
 def test_ignoring_unknown_fields_does_not_ignore_wrong_values():
     parameters = {"top_p": 2, "typo": 1, "watermark": {"gama": 0.5}}
     assert problems(parameters, unknown_parameters="ignore") == (
-        "unknown field `parameters.watermark.gama`",
+        "unknown field `watermark.gama`",
         "`top_p` must be > 0.0 and <= 1.0. Given: 2.0",
     )
 

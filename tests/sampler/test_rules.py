@@ -34,8 +34,8 @@ def test_all_problems_are_told_in_the_order_of_tgi():
         "typo": 1,
     }
     assert problems(wrong, inputs="") == (
-        f"`parameters.seed` must be an integer >= 0 and <= {2**64 - 1}. Given: '5'",
-        "`parameters.do_sample` must be true or false. Given: None",
+        f"`seed` must be an integer, >= 0 and <= {2**64 - 1}. Given: '5'",
+        "`do_sample` must be true or false. Given: None",
         "`best_of` must be > 0 and <= 16. Given: 17",
         "`temperature` must be >= 0.0. Given: -1.0",
         "`repetition_penalty` must be strictly positive. Given: 0.0",
@@ -197,7 +197,7 @@ def test_biases_name_tokens_by_digits():
         ({"5": 10**400}, "`logit_bias` of id 5 must be a finite number or -inf."),
         (
             {"5": 1.0, 5: 2.0},
-            "`parameters.logit_bias` must be an object that names each token id once.",
+            "`logit_bias` must be an object that names each token id once.",
         ),
         (dict.fromkeys(map(str, range(99)), "x"), "`logit_bias` must have <= 9 entries. Given: 99"),
     ],
@@ -230,22 +230,22 @@ def test_a_grammar_keeps_its_wire_form(grammar):
 @pytest.mark.parametrize(
     ("grammar", "problem"),
     [
-        ({}, "`parameters.grammar.type` must be 'json', 'json_object', 'json_schema' or 'regex'."),
-        ({"type": [], "value": {}}, "`parameters.grammar.type` must be 'json', "),
-        ({"type": "json"}, "`parameters.grammar.value` is missing"),
-        ({"type": "regex", "value": {}}, "`parameters.grammar.value` must be a string. Given: {}"),
-        ({"type": "regex", "value": "\ud800"}, "`parameters.grammar.value` must be Unicode text"),
-        ({"type": "json_schema", "value": "x"}, "`parameters.grammar.value` must be an object."),
-        ({"type": "json_schema", "value": {}}, "`parameters.grammar.value.schema` is missing"),
+        ({}, "`grammar.type` must be 'json', 'json_object', 'json_schema' or 'regex'."),
+        ({"type": [], "value": {}}, "`grammar.type` must be 'json', "),
+        ({"type": "json"}, "`grammar.value` is missing"),
+        ({"type": "regex", "value": {}}, "`grammar.value` must be a string. Given: {}"),
+        ({"type": "regex", "value": "\ud800"}, "`grammar.value` must be Unicode text"),
+        ({"type": "json_schema", "value": "x"}, "`grammar.value` must be an object."),
+        ({"type": "json_schema", "value": {}}, "`grammar.value.schema` is missing"),
         (
             {"type": "json_schema", "value": {"schema": {}, "name": 5}},
-            "`parameters.grammar.value.name` must be a string. Given: 5",
+            "`grammar.value.name` must be a string. Given: 5",
         ),
         (
             {"type": "json_schema", "value": {"schema": {}, "nam": 5}},
-            "unknown field `parameters.grammar.value.nam`",
+            "unknown field `grammar.value.nam`",
         ),
-        ({"type": "regex", "value": "a", "x": 1}, "unknown field `parameters.grammar.x`"),
+        ({"type": "regex", "value": "a", "x": 1}, "unknown field `grammar.x`"),
         ({"type": "json", "value": 5}, "grammar is not valid: a schema must be an object, true,"),
         ({"type": "json", "value": None}, "grammar is not valid: a schema must be an object, true"),
         ({"type": "json", "value": "[]"}, "grammar is not valid: a schema must be an object, true"),

@@ -18,13 +18,13 @@ from sampler.wire import PARAMETERS
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("top_p", "0.5", "must be a finite number > 0.0 and <= 1.0. Given: '0.5'"),
-        ("top_p", True, "must be a finite number > 0.0 and <= 1.0. Given: True"),
-        ("temperature", math.nan, "must be a finite number >= 0.0. Given: nan"),
-        ("temperature", math.inf, "must be a finite number >= 0.0. Given: inf"),
-        ("temperature", 10**400, "must be a finite number >= 0.0. Given: an integer of 1329 bits"),
-        ("top_k", 10.0, "must be an integer >= 0. Given: 10.0"),
-        ("max_new_tokens", 1.5, "must be an integer strictly positive. Given: 1.5"),
+        ("top_p", "0.5", "must be a finite number, > 0.0 and <= 1.0. Given: '0.5'"),
+        ("top_p", True, "must be a finite number, > 0.0 and <= 1.0. Given: True"),
+        ("temperature", math.nan, "must be a finite number, >= 0.0. Given: nan"),
+        ("temperature", math.inf, "must be a finite number, >= 0.0. Given: inf"),
+        ("temperature", 10**400, "must be a finite number, >= 0.0. Given: an integer of 1329 bits"),
+        ("top_k", 10.0, "must be an integer, >= 0. Given: 10.0"),
+        ("max_new_tokens", 1.5, "must be an integer, strictly positive. Given: 1.5"),
         ("stop", None, "must be a list of strings. Given: None"),
         ("stop", "a", "must be a list of strings. Given: 'a'"),
         ("watermark", None, "must be true, false or an object. Given: None"),
@@ -35,12 +35,12 @@ from sampler.wire import PARAMETERS
         ("grammar", "json", "must be an object. Given: 'json'"),
     ],
 )
-def test_a_wrong_json_type_is_named_with_its_path(name, value, problem):
-    assert problems({name: value}) == (f"`parameters.{name}` {problem}",)
+def test_a_wrong_json_type_is_named_with_its_field(name, value, problem):
+    assert problems({name: value}) == (f"`{name}` {problem}",)
 
 
 def test_wrong_items_of_a_list_are_named():
-    assert problems({"stop": ["a", 5]}) == ("`parameters.stop[1]` must be a string. Given: 5",)
+    assert problems({"stop": ["a", 5]}) == ("`stop[1]` must be a string. Given: 5",)
 
 
 @pytest.mark.parametrize("body", [[], None, 5, "text", [{"inputs": "one"}]])
@@ -59,8 +59,7 @@ def test_lone_surrogates_are_refused_with_their_place():
         validate({"inputs": "a\ud800", "parameters": {"stop": ["b\udfff"]}})
     assert raised.value.problems == (
         "`inputs` must be Unicode text; it has a lone surrogate at character 1. Given: 'a\\ud800'",
-        "`parameters.stop[0]` must be Unicode text; it has a lone surrogate at character 1."
-        " Given: 'b\\udfff'",
+        "`stop[0]` must be Unicode text; it has a lone surrogate at character 1. Given: 'b\\udfff'",
     )
     json.dumps(raised.value.to_dict()).encode()
 
