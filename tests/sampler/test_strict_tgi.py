@@ -86,5 +86,5 @@ def test_a_request_made_in_python_is_judged_like_its_wire_form():
     request = GenerateRequest(inputs="one", parameters=SamplingParameters(top_p=0.5, min_p=0.1))
     assert validate_request(request, strict_tgi=True).parameters == SamplingParameters(top_p=0.5)
     watermarked = SamplingParameters(watermark=Watermark(gamma=0.25))
-    with pytest.raises(InvalidParameterError, match="^`watermark` must be true or false"):
+    with pytest.raises(InvalidParameterError, match=r"^`watermark` must be true or false"):
         validate_request(GenerateRequest(inputs="one", parameters=watermarked), strict_tgi=True)
