@@ -6,17 +6,15 @@ the same rules and is the only way in. Everything behind it may rely on what it 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from itertools import islice
 from typing import Any, Literal
 
-from sampler.errors import InvalidParameterError, shown
+from sampler.errors import shown
 from sampler.limits import Limits
 from sampler.parameters import SamplingParameters, Watermark
 from sampler.rules import CountTokens, own_problems, request_problems, stopping_problems
-from sampler.wire import PARAMETERS, Draft, read_request
+from sampler.wire import PARAMETERS, Draft, raise_any, read_request
 
 UnknownParameters = Literal["refuse", "ignore"]
-_MAX_PROBLEMS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class StoppingCriteria:
     def __post_init__(self) -> None:
         draft = Draft(problems=_missing(self))
         draft.read(PARAMETERS, _changed(self))
-        _raise_any([*draft.problems, *stopping_problems(draft.values)])
+        raise_any([*draft.problems, *stopping_problems(draft.values)])
         object.__setattr__(self, "stop", tuple(self.stop))
 
 
@@ -89,7 +87,7 @@ class GenerateRequest:
         for name, kind in (("parameters", SamplingParameters), ("stopping", StoppingCriteria)):
             if not isinstance(value := getattr(self, name), kind):
                 problems.append(f"`{name}` must be {kind.__name__}. Given: {shown(value)}")
-        _raise_any(problems or own_problems(read_request(self.to_dict(), PARAMETERS)))
+        raise_any(problems or own_problems(read_request(self.to_dict(), PARAMETERS)))
 
     @classmethod
     def from_dict(
@@ -173,7 +171,7 @@ def validate_request(
     ignored: list[str] = []
     if unknown_parameters == "ignore":
         draft.unknown, ignored = ignored, draft.unknown
-    _raise_any(request_problems(draft, limits, count_tokens, vocab_size))
+    raise_any(request_problems(draft, limits, count_tokens, vocab_size))
     return request if isinstance(request, GenerateRequest) else build_request(draft, ignored)
 
 
@@ -209,12 +207,3 @@ def _missing(values: Any) -> list[str]:
         for item in fields(values)
         if getattr(values, item.name) is None and item.default not in (None, MISSING)
     ]
-
-
-def _raise_any(problems: Iterable[str]) -> None:
-    """Raises all problems as one error; a request with very many is told the first of them."""
-    found = list(islice(problems, _MAX_PROBLEMS + 1))
-    if len(found) > _MAX_PROBLEMS:
-        found[_MAX_PROBLEMS] = f"only the first {_MAX_PROBLEMS} problems are listed"
-    if found:
-        raise InvalidParameterError(found)

@@ -1,21 +1,24 @@
 """The wire form of a request: which fields there are and how each JSON value is read.
 
 `TOP_LEVEL` and `PARAMETERS` are the only lists of wire names. Reading looks at types alone: a
-reader gives the Python value or raises what is wrong with it; `sampler.rules` then judges ranges.
+reader gives the Python value or raises all that is wrong with it; `sampler.rules` then judges
+ranges.
 JSON types are taken literally: true is no number, 10.0 is no integer (10 is a number), "5" is
 neither. Null means the default for numbers and objects, as in TGI; for switches and lists it is
 refused.
 """
 
 import json
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from sampler.errors import InvalidParameterError, shown
 from sampler.parameters import RANGES, Range, Watermark, range_problem
 
 Reader = Callable[[str, Any], Any]
+_MAX_PROBLEMS = 50
 
 REQUEST_RANGES: Mapping[str, Range] = {
     "best_of": Range(int, lambda x: x > 0, "strictly positive"),
@@ -81,6 +84,15 @@ def read_request(body: object, parameters: Mapping[str, Field]) -> Draft:
     return draft
 
 
+def raise_any(problems: Iterable[str]) -> None:
+    """Raises all problems as one error; a request with very many is told the first of them."""
+    found = list(islice(problems, _MAX_PROBLEMS + 1))
+    if len(found) > _MAX_PROBLEMS:
+        found[_MAX_PROBLEMS] = f"only the first {_MAX_PROBLEMS} problems are listed"
+    if found:
+        raise InvalidParameterError(found)
+
+
 def read_json(text: str) -> Any:
     """The value of a JSON text; ValueError says where it is wrong, in the words of TGI."""
     try:
@@ -101,8 +113,25 @@ def _printable(name: object) -> str:
     return str(name) if fits else shown(name)
 
 
+def _problem(path: str, must: str, value: object) -> str:
+    return f"`{path}` must be {must}. Given: {shown(value)}"
+
+
 def _wrong(path: str, must: str, value: object) -> InvalidParameterError:
-    return InvalidParameterError(f"`{path}` must be {must}. Given: {shown(value)}")
+    return InvalidParameterError(_problem(path, must, value))
+
+
+def _problems(read: Callable[..., Any], *args: Any, **options: Any) -> Sequence[str]:
+    """What `read` raises, for values with more than one part to look at."""
+    try:
+        read(*args, **options)
+    except InvalidParameterError as error:
+        return error.problems
+    return ()
+
+
+def _unknown(path: str, given: Mapping[Any, Any], known: Container[str]) -> Iterator[str]:
+    return (f"unknown field `{path}.{_printable(n)}`" for n in given if n not in known)
 
 
 def _number(legal: Range) -> Reader:
@@ -140,7 +169,9 @@ def _object(path: str, value: Any) -> Mapping[Any, Any]:
 def _texts(path: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise _wrong(path, "a list of strings", value)
-    return tuple(_text(f"{path}[{index}]", item) for index, item in enumerate(value))
+    items = enumerate(value)
+    raise_any(p for index, item in items for p in _problems(_text, f"{path}[{index}]", item))
+    return tuple(value)
 
 
 def _anything(path: str, value: Any) -> Any:
@@ -165,39 +196,43 @@ def _watermark(path: str, value: Any) -> bool | Watermark:
         return value
     if not isinstance(value, Mapping):
         raise _wrong(path, "true, false or an object", value)
-    _refuse_unknown(path, value, [item.name for item in fields(Watermark)])
-    return Watermark(**value)
+    names = [item.name for item in fields(Watermark)]
+    known = {name: value[name] for name in names if name in value}
+    raise_any(chain(_unknown(path, value, names), _problems(Watermark, **known)))
+    return Watermark(**known)
 
 
 def _grammar(path: str, value: Any) -> dict[str, Any]:
     """The shape only; whether a schema is valid is found when it is compiled."""
     grammar = dict(_object(path, value))
-    _refuse_unknown(path, grammar, ["type", "value"])
-    kind = grammar.get("type")
-    if kind not in ("json", "json_object", "json_schema", "regex"):
-        raise _wrong(f"{path}.type", "'json', 'json_object', 'json_schema' or 'regex'", kind)
-    if "value" not in grammar:
-        raise InvalidParameterError(f"`{path}.value` is missing")
-    if kind == "regex":
-        _text(f"{path}.value", grammar["value"])
-    elif kind == "json_schema":
-        _named_schema(f"{path}.value", grammar["value"])
+    raise_any(_grammar_problems(path, grammar))
     return grammar
 
 
-def _named_schema(path: str, value: Any) -> None:
+def _grammar_problems(path: str, grammar: Mapping[Any, Any]) -> Iterator[str]:
+    yield from _unknown(path, grammar, ("type", "value"))
+    kind = grammar.get("type")
+    if kind not in ("json", "json_object", "json_schema", "regex"):
+        yield _problem(f"{path}.type", "'json', 'json_object', 'json_schema' or 'regex'", kind)
+    if "value" not in grammar:
+        yield f"`{path}.value` is missing"
+    elif kind == "regex":
+        yield from _problems(_text, f"{path}.value", grammar["value"])
+    elif kind == "json_schema":
+        yield from _named_schema_problems(f"{path}.value", grammar["value"])
+
+
+def _named_schema_problems(path: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield _problem(path, "an object", value)
+        return
     # `strict` and `description` come with clients that also speak OpenAI's schema; what the first
     # asks for is always done, the second is a comment.
-    _refuse_unknown(path, _object(path, value), ["name", "schema", "strict", "description"])
+    yield from _unknown(path, value, ("name", "schema", "strict", "description"))
     if "schema" not in value:
-        raise InvalidParameterError(f"`{path}.schema` is missing")
+        yield f"`{path}.schema` is missing"
     if value.get("name") is not None:
-        _text(f"{path}.name", value["name"])
-
-
-def _refuse_unknown(path: str, given: Mapping[Any, Any], known: Container[str]) -> None:
-    if unknown := [f"unknown field `{path}.{_printable(n)}`" for n in given if n not in known]:
-        raise InvalidParameterError(unknown)
+        yield from _problems(_text, f"{path}.name", value["name"])
 
 
 TOP_LEVEL: Mapping[str, Field] = {

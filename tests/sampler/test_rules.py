@@ -230,7 +230,10 @@ def test_a_grammar_keeps_its_wire_form(grammar):
 @pytest.mark.parametrize(
     ("grammar", "problem"),
     [
-        ({}, "`grammar.type` must be 'json', 'json_object', 'json_schema' or 'regex'."),
+        (
+            {"value": {}},
+            "`grammar.type` must be 'json', 'json_object', 'json_schema' or 'regex'. Given: None",
+        ),
         ({"type": [], "value": {}}, "`grammar.type` must be 'json', "),
         ({"type": "json"}, "`grammar.value` is missing"),
         ({"type": "regex", "value": {}}, "`grammar.value` must be a string. Given: {}"),

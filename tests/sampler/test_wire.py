@@ -40,7 +40,48 @@ def test_a_wrong_json_type_is_named_with_its_field(name, value, problem):
 
 
 def test_wrong_items_of_a_list_are_named():
-    assert problems({"stop": ["a", 5]}) == ("`stop[1]` must be a string. Given: 5",)
+    assert problems({"stop": [1, "a", 5]}) == (
+        "`stop[0]` must be a string. Given: 1",
+        "`stop[2]` must be a string. Given: 5",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        (
+            "watermark",
+            {"foo": 1, "gamma": 5, "key": "x", 7: 0},
+            (
+                "unknown field `watermark.foo`",
+                "unknown field `watermark.7`",
+                "`watermark.gamma` must be > 0.0 and < 1.0. Given: 5",
+                f"`watermark.key` must be an integer, >= 0 and <= {2**64 - 1}. Given: 'x'",
+            ),
+        ),
+        (
+            "grammar",
+            {"type": "x", "foo": 1},
+            (
+                "unknown field `grammar.foo`",
+                "`grammar.type` must be 'json', 'json_object', 'json_schema' or 'regex'."
+                " Given: 'x'",
+                "`grammar.value` is missing",
+            ),
+        ),
+        (
+            "grammar",
+            {"type": "json_schema", "value": {"name": 5, "foo": 1}},
+            (
+                "unknown field `grammar.value.foo`",
+                "`grammar.value.schema` is missing",
+                "`grammar.value.name` must be a string. Given: 5",
+            ),
+        ),
+    ],
+)
+def test_all_that_is_wrong_inside_an_object_is_told(name, value, expected):
+    assert problems({name: value}) == expected
 
 
 @pytest.mark.parametrize("body", [[], None, 5, "text", [{"inputs": "one"}]])
@@ -73,6 +114,15 @@ def test_problems_stay_short_and_few_for_a_huge_request():
     assert len(found) == 51
     assert found[-1] == "only the first 50 problems are listed"
     assert sum(map(len, found)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("stop", [1] * 10_000), ("watermark", dict.fromkeys(range(10_000)))]
+)
+def test_a_huge_value_has_few_problems_beside_those_of_others(name, value):
+    found = problems({name: value, "top_p": 2})
+    assert len(found) == 51
+    assert found[-1] == "only the first 50 problems are listed"
 
 
 json_values = st.recursive(
