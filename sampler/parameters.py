@@ -13,6 +13,7 @@ from sampler.errors import InvalidParameterError, shown
 
 Logprobs = Literal["processed", "raw"]
 MAX_SEED = 2**64 - 1
+MAX_BIAS = 3.4028235e38  # the largest float32
 
 
 class Range(NamedTuple):
@@ -34,7 +35,10 @@ class Range(NamedTuple):
 
 RANGES: Mapping[str, Range] = {
     "temperature": Range(float, lambda x: x >= 0.0, ">= 0.0"),
-    "repetition_penalty": Range(float, lambda x: x > 0.0, "strictly positive"),
+    # Within these a logit of up to 1e9, multiplied or divided, stays finite as a float32.
+    "repetition_penalty": Range(
+        float, lambda x: 1e-29 <= x <= 1e29, "strictly positive, >= 1e-29 and <= 1e29"
+    ),
     "frequency_penalty": Range(float, lambda x: -2.0 <= x <= 2.0, ">= -2.0 and <= 2.0"),
     "presence_penalty": Range(float, lambda x: -2.0 <= x <= 2.0, ">= -2.0 and <= 2.0"),
     "top_p": Range(float, lambda x: 0.0 < x <= 1.0, "> 0.0 and <= 1.0"),
@@ -115,10 +119,11 @@ class SamplingParameters:
     typical_p : keeps the most typical tokens of this mass, > 0 and <= 1 (neutral: 1)
     min_p : keeps tokens at least this probable relative to the best, 0 to 1 (neutral: 0)
     repetition_penalty : divides (multiplies, when negative) the logit of every token of the
-        context once, > 0 (neutral: 1)
+        context once, 1e-29 to 1e29 (neutral: 1)
     frequency_penalty : subtracted per occurrence among the generated tokens, -2 to 2 (neutral: 0)
     presence_penalty : subtracted once from every generated token, -2 to 2 (neutral: 0)
-    logit_bias : ``{token_id: bias}``, added; a finite number, or -inf to forbid (neutral: None)
+    logit_bias : ``{token_id: bias}``, added; a number that float32 holds, -3.4028235e38 to
+        3.4028235e38, or -inf to forbid (neutral: None)
     watermark : False, True for the default `Watermark`, or a `Watermark`
     seed : 0 to 2**64 - 1; None draws one (`BatchSampler.seed` tells which)
     logprobs : "processed" reports the distribution that was drawn from, "raw" the model's own
@@ -196,7 +201,7 @@ def sampling_problems(values: Mapping[str, object]) -> list[str]:
     return [problem for problem in problems if problem]
 
 
-_BIAS = Range(float, lambda x: True, "finite")
+_BIAS = Range(float, lambda x: abs(x) <= MAX_BIAS, f"from -{MAX_BIAS} to {MAX_BIAS}")
 
 
 def _logit_bias_problems(bias: object) -> list[str]:
@@ -208,9 +213,15 @@ def _logit_bias_problems(bias: object) -> list[str]:
     for token_id, value in bias.items():
         if isinstance(token_id, bool) or not isinstance(token_id, int) or token_id < 0:
             problems.append(f"`logit_bias` ids must be integers >= 0. Given: {shown(token_id)}")
-        elif not (_BIAS.accepts_type(value) or (isinstance(value, float) and value == -math.inf)):
+        elif not _is_legal_bias(value):
             problems.append(
-                f"`logit_bias` of id {shown(token_id)} must be a finite number or -inf."
+                f"`logit_bias` of id {shown(token_id)} must be a number {_BIAS.text}, or -inf."
                 f" Given: {shown(value)}"
             )
     return problems
+
+
+def _is_legal_bias(value: object) -> bool:
+    if isinstance(value, float) and value == -math.inf:
+        return True
+    return _BIAS.accepts_type(value) and _BIAS.holds(value)

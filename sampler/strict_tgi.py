@@ -3,7 +3,8 @@
 Used when a request is to be refused exactly where TGI 3.3 refuses it. Only the first problem is
 told. Not here: rules for images, the refusal of `grammar` by a server flag, what TGI finds when it
 turns a schema into a regular expression, and the wording of serde (the parser) and of the Rust
-crate that checks schemas; where those refuse, so does this, in our words.
+crate that checks schemas; where those refuse, so does this, in our words. So are values of
+`repetition_penalty` that TGI takes but that turn an ordinary logit into an infinite one.
 
 Source: TGI 3.3.6, router/src/validation.rs and router/src/infer/mod.rs.
 """

@@ -2,17 +2,29 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler import BatchSampler
 from sampler.errors import InvalidParameterError
-from sampler.parameters import MAX_SEED, RANGES, SamplingParameters, Watermark, range_problem
+from sampler.parameters import (
+    MAX_BIAS,
+    MAX_SEED,
+    RANGES,
+    SamplingParameters,
+    Watermark,
+    range_problem,
+)
 
 TINY = 5e-324
 ENDS = {  # name: legal values at the ends of the range, the nearest illegal ones
     "temperature": ([0, 0.0, TINY, 1e308], [-TINY, -1]),
-    "repetition_penalty": ([TINY, 1e308], [0, -0.0, -1.0]),
+    "repetition_penalty": (
+        [1e-29, 1e29],
+        [0, -0.0, -1.0, math.nextafter(1e-29, 0.0), math.nextafter(1e29, math.inf)],
+    ),
     "frequency_penalty": ([-2, 2.0], [-2.0000001, 2.0000001]),
     "presence_penalty": ([-2, 2.0], [-2.0000001, 2.0000001]),
     "top_p": ([TINY, 1, 1.0], [0, 0.0, math.nextafter(1.0, 2.0), 42.5]),
@@ -106,14 +118,37 @@ def test_sampling_is_switched_on_only_by_what_shapes_the_distribution(values, gr
 
 
 def test_a_bias_takes_finite_numbers_and_minus_infinity():
-    bias = {0: 1, 5: -2.5, 7: -math.inf}
+    bias = {0: 1, 5: -2.5, 7: -math.inf, 8: 3.4028235e38, 9: -3.4028235e38}
     assert SamplingParameters(logit_bias=bias).logit_bias == bias
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, "1", None, True, 10**400])
 def test_a_bias_that_is_no_number_is_refused(value):
     (problem,) = problems(logit_bias={3: value})
-    assert problem.startswith("`logit_bias` of id 3 must be a finite number or -inf. Given: ")
+    assert problem.startswith(
+        "`logit_bias` of id 3 must be a number from -3.4028235e+38 to 3.4028235e+38, or -inf."
+        " Given: "
+    )
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, 3.4028236e38, 10**39])
+def test_a_bias_that_float32_does_not_hold_is_refused(value):
+    (problem,) = problems(logit_bias={3: value})
+    assert problem.endswith(f"to 3.4028235e+38, or -inf. Given: {value!r}")
+
+
+@pytest.mark.parametrize("values", [
+    {"logit_bias": {0: MAX_BIAS, 1: -MAX_BIAS, 2: MAX_BIAS}},
+    {"repetition_penalty": 1e-29},
+    {"repetition_penalty": 1e29},
+])  # fmt: skip
+def test_no_legal_edit_takes_an_ordinary_logit_out_of_float32(values):
+    parameters = SamplingParameters(top_n_tokens=3, **values)
+    batch = BatchSampler(vocab_size=3, max_batch_size=1)
+    batch.add(parameters, prompt_token_ids=[0, 1, 2])
+    sampled = batch.sample(np.array([[1e9, -1e9, 1.0]], dtype=np.float32))
+    assert sampled.errors == {}
+    assert sorted(sampled.top_token_ids[0]) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("token_id", [-1, "1", 1.0, True, None])

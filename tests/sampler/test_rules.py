@@ -11,6 +11,9 @@ from sampler.request import validate_request
 
 SMALL = Limits(max_input_tokens=5, max_total_tokens=8)
 SAMPLED = {"do_sample": True}
+ILLEGAL_BIAS = (
+    "`logit_bias` of id 5 must be a number from -3.4028235e+38 to 3.4028235e+38, or -inf."
+)
 
 
 # ---- all problems, in order
@@ -38,7 +41,7 @@ def test_all_problems_are_told_in_the_order_of_tgi():
         "`do_sample` must be true or false. Given: None",
         "`best_of` must be > 0 and <= 16. Given: 17",
         "`temperature` must be >= 0.0. Given: -1.0",
-        "`repetition_penalty` must be strictly positive. Given: 0.0",
+        "`repetition_penalty` must be strictly positive, >= 1e-29 and <= 1e29. Given: 0.0",
         "`frequency_penalty` must be >= -2.0 and <= 2.0. Given: 3.0",
         "`top_p` must be > 0.0 and <= 1.0. Given: 1.5",
         "`typical_p` must be > 0.0 and <= 1.0. Given: 0.0",
@@ -192,9 +195,10 @@ def test_biases_name_tokens_by_digits():
         ({"a": 1.0}, "`logit_bias` ids must be integers >= 0. Given: 'a'"),
         ({True: 1.0}, "`logit_bias` ids must be integers >= 0. Given: True"),
         ({"100": 1.0}, "`logit_bias` ids must be < 100. Given: 100"),
-        ({"5": "1"}, "`logit_bias` of id 5 must be a finite number or -inf. Given: '1'"),
-        ({"5": math.inf}, "`logit_bias` of id 5 must be a finite number or -inf. Given: inf"),
-        ({"5": 10**400}, "`logit_bias` of id 5 must be a finite number or -inf."),
+        ({"5": "1"}, f"{ILLEGAL_BIAS} Given: '1'"),
+        ({"5": math.inf}, f"{ILLEGAL_BIAS} Given: inf"),
+        ({"5": -1e39}, f"{ILLEGAL_BIAS} Given: -1e+39"),
+        ({"5": 10**400}, ILLEGAL_BIAS),
         (
             {"5": 1.0, 5: 2.0},
             "`logit_bias` must be an object that names each token id once.",
