@@ -3,13 +3,34 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
-from sampler.errors import GrammarError
+from sampler.errors import GrammarError, IncompleteGenerationError
 
 if TYPE_CHECKING:
     from sampler.grammar.compiled import CompiledGrammar
+
+POLL_SECONDS = 0.05  # how long a cancelled request may go unnoticed
+
+
+def never() -> bool:
+    """False: of requests that are not cancelled."""
+    return False
+
+
+def check_wanted(cancelled: Callable[[], bool]) -> None:
+    """None; raises IncompleteGenerationError when `cancelled` says True."""
+    if cancelled():
+        raise IncompleteGenerationError("the request was cancelled")
+
+
+class _Work:
+    """A value that is being made, and whether those who asked for it were cancelled."""
+
+    def __init__(self) -> None:
+        self.future: Future[CompiledGrammar] = Future()
+        self.cancelled: list[Callable[[], bool]] = []
 
 
 class GrammarCache:
@@ -28,33 +49,71 @@ class GrammarCache:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, CompiledGrammar] = OrderedDict()
-        self._in_work: dict[Hashable, Future[CompiledGrammar]] = {}
+        self._in_work: dict[Hashable, _Work] = {}
 
-    def get(self, key: Hashable, make: Callable[[], "CompiledGrammar"]) -> "CompiledGrammar":
-        """The value of `key`; `make` is called, without any lock held, when there is none."""
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[Callable[[], bool]], "CompiledGrammar"],
+        cancelled: Callable[[], bool] = never,
+    ) -> "CompiledGrammar":
+        """The value of `key`.
+
+        Parameters
+        ----------
+        key : of the value
+        make : called, without any lock held, when there is none; its argument tells whether all
+            who asked for the value were cancelled
+        cancelled : whether the caller was
+
+        Raises
+        ------
+        IncompleteGenerationError : the caller was cancelled while another thread made the value
+        """
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            future = self._in_work.get(key)
-            is_first = future is None
-            if future is None:
-                future = self._in_work[key] = Future()
-        if not is_first:
-            return future.result()
+            work = self._in_work.setdefault(key, _Work())
+            work.cancelled.append(cancelled)
+            is_first = len(work.cancelled) == 1
+        if is_first:
+            return self._make(key, work, make)
+        while not wait([work.future], POLL_SECONDS).done:
+            check_wanted(cancelled)
+        return work.future.result()
+
+    def _make(
+        self,
+        key: Hashable,
+        work: _Work,
+        make: Callable[[Callable[[], bool]], "CompiledGrammar"],
+    ) -> "CompiledGrammar":
         try:
-            value = make()
+            value = make(lambda: self._give_up(key, work))
         except BaseException as error:
             with self._lock:
-                del self._in_work[key]
+                self._forget(key, work)
             waiting_get = error if isinstance(error, Exception) else GrammarError("interrupted")
-            future.set_exception(waiting_get)
+            work.future.set_exception(waiting_get)
             raise
         with self._lock:
-            del self._in_work[key]
+            self._forget(key, work)
             self._keep(key, value)
-        future.set_result(value)
+        work.future.set_result(value)
         return value
+
+    def _give_up(self, key: Hashable, work: _Work) -> bool:
+        """Whether nobody waits for `work` any more; then nobody can join it either."""
+        with self._lock:
+            abandoned = all(cancelled() for cancelled in work.cancelled)
+            if abandoned:
+                self._forget(key, work)
+            return abandoned
+
+    def _forget(self, key: Hashable, work: _Work) -> None:
+        if self._in_work.get(key) is work:
+            del self._in_work[key]
 
     def _keep(self, key: Hashable, value: "CompiledGrammar") -> None:
         if value.nbytes > self._max_bytes:

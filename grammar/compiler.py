@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
 from sampler.grammar.budget import Budget
-from sampler.grammar.cache import GrammarCache
+from sampler.grammar.cache import GrammarCache, never
 from sampler.grammar.compiled import CompiledGrammar
 from sampler.grammar.distinct_keys import QuotedTokens
 from sampler.grammar.outlines_backend import OutlinesBackend
@@ -24,7 +24,8 @@ from sampler.limits import Limits
 class GrammarCompiler:
     """Compiles grammars for one vocabulary; thread-safe.
 
-    The same grammar asked for by several threads is compiled once; different ones queue.
+    The same grammar asked for by several threads is compiled once; different ones at the same time,
+    as many as `limits.grammar_compile_workers`.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class GrammarCompiler:
         self._backend = OutlinesBackend(self._limits)
 
     def close(self) -> None:
-        """None; ends the worker process; what is being compiled ends with GrammarError."""
+        """None; ends the worker processes; compiles end with IncompleteGenerationError."""
         self._backend.close()
 
     def compile_regex(self, pattern: str) -> CompiledGrammar:
@@ -72,7 +73,7 @@ class GrammarCompiler:
         """
         if not isinstance(pattern, str):
             raise GrammarError(f"a regex must be a string. Given: {type(pattern).__name__}")
-        return self._compiled(("regex", pattern), lambda: translate_regex(pattern, self._limits))
+        return self._regex(pattern, never)
 
     def compile_json_schema(
         self,
@@ -103,7 +104,7 @@ class GrammarCompiler:
         InvalidParameterError : an option that does not exist
         """
         options = SchemaOptions(whitespace, property_order, spelling, formats, registry)
-        return self._schema(load_schema(schema, self._limits), options)
+        return self._schema(load_schema(schema, self._limits), options, never)
 
     def compile_cfg(self, text: str) -> CompiledGrammar:
         """The grammar of a context-free language; not supported yet.
@@ -114,7 +115,9 @@ class GrammarCompiler:
         """
         raise UnsupportedSchemaError("context-free grammars are not supported yet", "cfg")
 
-    def compile(self, specification: Mapping[str, Any]) -> CompiledGrammar:
+    def compile(
+        self, specification: Mapping[str, Any], cancelled: Callable[[], bool] = never
+    ) -> CompiledGrammar:
         """The grammar of a request's ``{"type": ..., "value": ...}``.
 
         Parameters
@@ -123,33 +126,48 @@ class GrammarCompiler:
             None or {} for any object), "json_schema" (value: ``{"schema": ...}``) or "regex"
             (value: a pattern). A "json" schema with ``properties`` but no ``type`` describes an
             object here, as clients of that wire format expect; the warnings say so.
+        cancelled : asked from time to time; a compile ends when all who asked for it say True
 
         Raises
         ------
         GrammarError : another type or value; and what the compile of a schema or pattern raises
+        IncompleteGenerationError : cancelled, or the compiler was closed
         """
         kind, value = _checked_specification(specification)
         if kind == "regex":
-            return self.compile_regex(value)
+            return self._regex(value, cancelled)
         if kind == "json_schema":
             value = value["schema"]
         if kind == "json_object" and (value is None or value == {}):
             value = {"type": "object"}
         options = SchemaOptions(object_root=True)
-        return self._schema(load_schema(value, self._limits), options)
+        return self._schema(load_schema(value, self._limits), options, cancelled)
 
-    def _schema(self, source: str, options: SchemaOptions) -> CompiledGrammar:
+    def _regex(self, pattern: str, cancelled: Callable[[], bool]) -> CompiledGrammar:
+        return self._compiled(
+            ("regex", pattern), lambda: translate_regex(pattern, self._limits), cancelled
+        )
+
+    def _schema(
+        self, source: str, options: SchemaOptions, cancelled: Callable[[], bool]
+    ) -> CompiledGrammar:
         options.check()
         key = ("json_schema", source, options)
-        return self._compiled(key, lambda: translate_schema(source, options, self._limits))
+        return self._compiled(
+            key, lambda: translate_schema(source, options, self._limits), cancelled
+        )
 
-    def _compiled(self, key: Hashable, translate: Callable[[], Translation]) -> CompiledGrammar:
-        return self._cache.get(key, lambda: self._compile(translate()))
+    def _compiled(
+        self, key: Hashable, translate: Callable[[], Translation], cancelled: Callable[[], bool]
+    ) -> CompiledGrammar:
+        return self._cache.get(
+            key, lambda abandoned: self._compile(translate(), abandoned), cancelled
+        )
 
-    def _compile(self, translation: Translation) -> CompiledGrammar:
+    def _compile(self, translation: Translation, abandoned: Callable[[], bool]) -> CompiledGrammar:
         tree = self._tree
         quoted_tokens = self._quoted_tokens if translation.free_keys else None
-        automaton = self._backend.compile(translation.regex)
+        automaton = self._backend.compile(translation.regex, abandoned)
         budget = Budget(self._limits)
         return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, budget)
 

@@ -1,7 +1,8 @@
 """Regular expression -> automaton over bytes, by outlines-core in a process of its own.
 
 A native compile cannot be interrupted and may take any amount of memory, so it runs in a worker
-process that is killed at the limit; the next compile starts a fresh one. The worker is this
+process that is killed at the limit, or when nobody waits any more; a later compile starts a fresh
+one. The worker is this
 interpreter started as a script (`outlines_worker.py`): unlike `multiprocessing` that needs no
 ``__main__`` guard of the caller and is safe with threads. It ends when its standard input does,
 that is with this process at the latest.
@@ -17,13 +18,15 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from sampler.errors import GrammarError, GrammarLimitError
+from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
 from sampler.grammar.automaton import ByteAutomaton
+from sampler.grammar.cache import POLL_SECONDS, check_wanted, never
 from sampler.limits import Limits
 
 BOUNDARY = "\x00"  # never part of a text: see outlines_worker.py
@@ -31,26 +34,37 @@ MAX_NESTING = 240  # of groups; outlines-core refuses more than 250 without sayi
 
 
 class OutlinesBackend:
-    """Compiles one pattern at a time; thread-safe. `close` ends the worker process."""
+    """Compiles patterns, each in a worker process of its own; thread-safe.
+
+    Workers are started when needed, up to `grammar_compile_workers`; further patterns wait.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._lock = threading.Lock()
-        self._worker: _Worker | None = None
+        self._changed = threading.Condition()  # guards what follows
+        self._idle: list[_Worker] = []
+        # weak, so that the worker of a thread that was interrupted anywhere takes no place for ever
+        self._busy: weakref.WeakSet[_Worker] = weakref.WeakSet()
         self._closed = False
 
-    def compile(self, pattern: str) -> ByteAutomaton:
+    def compile(self, pattern: str, cancelled: Callable[[], bool] = never) -> ByteAutomaton:
         """The automaton of the texts that `pattern` (Rust syntax) matches as a whole.
+
+        Parameters
+        ----------
+        pattern : the regular expression
+        cancelled : asked from time to time; when it says True, the compile is ended
 
         Raises
         ------
         GrammarError : a pattern that matches nothing or that outlines-core refuses; a lost worker
         GrammarLimitError : more time or memory than the limits allow
+        IncompleteGenerationError : cancelled, or the backend was closed
         """
         nesting = _nesting(pattern)
         if nesting > MAX_NESTING:
             raise GrammarLimitError("nesting of the regular expression", nesting, MAX_NESTING)
-        answer = self._ask(pattern)
+        answer = self._ask(pattern, cancelled)
         if answer.get("out_of_memory"):
             raise _too_much_memory(self._limits)
         if "error" in answer:
@@ -64,33 +78,61 @@ class OutlinesBackend:
         return automaton
 
     def close(self) -> None:
-        """None; ends the worker process at once, and with it the compiles that wait for it."""
-        self._closed = True
-        worker = self._worker
-        if worker is not None:
-            worker.interrupt()
-        with self._lock:
-            self._drop_worker()
+        """None; ends the worker processes at once, and with them the compiles that wait."""
+        with self._changed:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            busy = list(self._busy)
+            self._changed.notify_all()
+        for worker in busy:
+            worker.interrupt()  # its thread still reads from it, and clears up
+        for worker in idle:
+            worker.kill()
 
-    def _ask(self, pattern: str) -> dict[str, Any]:
+    def _ask(self, pattern: str, cancelled: Callable[[], bool]) -> dict[str, Any]:
         request = pickle.dumps((pattern, BOUNDARY))
-        with self._lock:
-            try:
-                if self._closed:
-                    raise GrammarError("the grammar compiler is closed")
-                if self._worker is None or not self._worker.is_usable():
-                    self._drop_worker()
-                    self._worker = _Worker(self._limits)
-                return self._worker.ask(request)
-            except BaseException:
-                # also after KeyboardInterrupt: an answer that nobody read must not reach the next
-                self._drop_worker()
-                raise
+        worker = self._take(cancelled)
+        try:
+            answer = worker.ask(request, cancelled)
+        except BaseException as error:
+            # also after KeyboardInterrupt: an answer that nobody read must not reach the next
+            self._drop(worker)
+            if self._closed and isinstance(error, GrammarError):
+                raise IncompleteGenerationError("the grammar compiler is closed") from error
+            raise
+        self._give_back(worker)
+        return answer
 
-    def _drop_worker(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+    def _take(self, cancelled: Callable[[], bool]) -> "_Worker":
+        """A worker that is busy from now on, as soon as there is one."""
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise IncompleteGenerationError("the grammar compiler is closed")
+                check_wanted(cancelled)
+                # a forked process has neither the workers nor the threads of the first one
+                self._idle = [worker for worker in self._idle if worker.is_usable()]
+                busy = sum(worker.is_own() for worker in self._busy)
+                if self._idle or busy < self._limits.grammar_compile_workers:
+                    worker = self._idle.pop() if self._idle else _Worker(self._limits)
+                    self._busy.add(worker)
+                    return worker
+                self._changed.wait(POLL_SECONDS)
+
+    def _give_back(self, worker: "_Worker") -> None:
+        with self._changed:
+            if not self._closed:
+                self._busy.discard(worker)
+                self._idle.append(worker)
+                self._changed.notify()
+                return
+        self._drop(worker)
+
+    def _drop(self, worker: "_Worker") -> None:
+        worker.kill()
+        with self._changed:
+            self._busy.discard(worker)
+            self._changed.notify()
 
 
 class _Worker:
@@ -116,50 +158,57 @@ class _Worker:
             raise GrammarError(f"the grammar compiler did not start: {error}") from error
         self.kill = weakref.finalize(self, _end, self._process, self._errors, self._owner)
 
+    def is_own(self) -> bool:
+        """Whether it belongs to this process and not to one forked from."""
+        return os.getpid() == self._owner
+
     def is_usable(self) -> bool:
-        """Whether the process lives, and belongs to this process and not to one forked from."""
-        return os.getpid() == self._owner and self._process.poll() is None
+        """Whether the process lives and belongs to this one."""
+        return self.is_own() and self._process.poll() is None
 
     def interrupt(self) -> None:
         """Kills the process, also while another thread waits for its answer."""
-        if os.getpid() == self._owner:
+        if self.is_own():
             self._process.kill()
 
-    def ask(self, request: bytes) -> dict[str, Any]:
+    def ask(self, request: bytes, cancelled: Callable[[], bool]) -> dict[str, Any]:
         """The worker's answer to `request`, within the limit of time."""
         deadline = time.monotonic() + self._limits.grammar_compile_seconds
+
+        def wait(descriptor: int, event: int) -> None:
+            poll = select.poll()
+            poll.register(descriptor, event)
+            while not poll.poll(POLL_SECONDS * 1000):
+                check_wanted(cancelled)
+                if time.monotonic() > deadline:
+                    limit = self._limits.grammar_compile_seconds
+                    raise GrammarLimitError("seconds of the grammar compile", f"> {limit}", limit)
+
         try:
-            self._write(struct.pack("<Q", len(request)) + request, deadline)
-            (length,) = struct.unpack("<Q", self._read(8, deadline))
-            answer: dict[str, Any] = pickle.loads(self._read(length, deadline))
+            self._write(struct.pack("<Q", len(request)) + request, wait)
+            (length,) = struct.unpack("<Q", self._read(8, wait))
+            answer: dict[str, Any] = pickle.loads(self._read(length, wait))
         except (BrokenPipeError, EOFError) as error:
             raise self._failure() from error
         return answer
 
-    def _write(self, content: bytes, deadline: float) -> None:
+    def _write(self, content: bytes, wait: Callable[[int, int], None]) -> None:
         descriptor = self._process.stdin.fileno()  # type: ignore[union-attr]
         left = memoryview(content)
         while left:
-            self._wait(descriptor, select.POLLOUT, deadline)
+            wait(descriptor, select.POLLOUT)
             left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
 
-    def _read(self, count: int, deadline: float) -> bytes:
+    def _read(self, count: int, wait: Callable[[int, int], None]) -> bytes:
         descriptor = self._process.stdout.fileno()  # type: ignore[union-attr]
         content = bytearray()
         while len(content) < count:
-            self._wait(descriptor, select.POLLIN, deadline)
+            wait(descriptor, select.POLLIN)
             chunk = os.read(descriptor, min(count - len(content), 1 << 20))
             if not chunk:
                 raise EOFError
             content += chunk
         return bytes(content)
-
-    def _wait(self, descriptor: int, event: int, deadline: float) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            limit = self._limits.grammar_compile_seconds
-            raise GrammarLimitError("seconds of the grammar compile", f"> {limit}", limit)
 
     def _failure(self) -> GrammarError:
         """Why the worker is gone: out of memory, which Rust reports by aborting, or a crash."""

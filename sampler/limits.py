@@ -23,6 +23,7 @@ class Limits:
     max_grammar_depth : nesting of a schema
     grammar_compile_seconds : wall-clock time of one compile
     grammar_compile_bytes : memory that one compile may take
+    grammar_compile_workers : compiles at the same time, each in a process of its own
     grammar_cache_bytes : compiled grammars kept for the next request
 
     Raises
@@ -41,6 +42,7 @@ class Limits:
     max_grammar_depth: int = 64
     grammar_compile_seconds: float = 30.0
     grammar_compile_bytes: int = 4 << 30
+    grammar_compile_workers: int = 2
     grammar_cache_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:

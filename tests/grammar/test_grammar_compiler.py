@@ -12,10 +12,12 @@ import pytest
 from sampler.errors import (
     GrammarError,
     GrammarLimitError,
+    IncompleteGenerationError,
     InvalidParameterError,
     UnsupportedSchemaError,
 )
 from sampler.grammar import GrammarCompiler
+from sampler.grammar.cache import GrammarCache
 from sampler.limits import Limits
 
 INTEGER = {"type": "integer"}
@@ -305,7 +307,9 @@ def test_threads_that_ask_for_the_same_grammar_get_the_same_one(make_compiler, m
     compiler, grammars, failures, compiled = make_compiler(), [], [], []
     real = compiler._backend.compile
     monkeypatch.setattr(
-        compiler._backend, "compile", lambda regex: (compiled.append(regex), real(regex))[1]
+        compiler._backend,
+        "compile",
+        lambda regex, cancelled: (compiled.append(regex), real(regex, cancelled))[1],
     )
 
     def work():
@@ -364,15 +368,58 @@ def test_importing_grammars_loads_no_heavy_library():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+SLOW = "(a|b|ab){1,400}c{1,400}(d|e|de){1,400}"
+
+
 def test_closing_ends_the_compiles_that_run_and_those_that_wait(make_compiler):
-    compiler = make_compiler(limits=Limits(grammar_compile_seconds=60.0))
+    compiler = make_compiler(limits=Limits(grammar_compile_seconds=60.0, grammar_compile_workers=1))
     compiler.compile_regex("a")  # the worker is there
-    slow = "(a|b|ab){1,400}c{1,400}(d|e|de){1,400}"
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(compiler.compile_regex, slow + tail) for tail in ("x", "y")]
-        while not compiler._backend._lock.locked():
+        running = [pool.submit(compiler.compile_regex, SLOW + tail) for tail in ("x", "y")]
+        while not compiler._backend._busy:
             pass
         compiler.close()
         for compile in running:
-            with pytest.raises(GrammarError):
+            with pytest.raises(IncompleteGenerationError, match="the grammar compiler is closed"):
                 compile.result(timeout=30)
+
+
+def test_a_compile_goes_on_until_all_who_asked_for_it_are_cancelled(make_compiler):
+    compiler = make_compiler()
+    specification = {"type": "regex", "value": SLOW}
+    events = [threading.Event() for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        compiles = []
+        for event in events:
+            compiles.append(pool.submit(compiler.compile, specification, event.is_set))
+            while not compiler._backend._busy:
+                pass
+        (work,) = compiler._cache._in_work.values()
+        while len(work.cancelled) < 3:
+            pass
+        (worker,) = compiler._backend._busy
+        events[0].set()  # whose thread compiles for the others
+        events[1].set()
+        with pytest.raises(IncompleteGenerationError, match="cancelled"):
+            compiles[1].result(timeout=30)
+        assert worker.is_usable()
+        assert not compiles[0].done() and not compiles[2].done()
+        events[2].set()
+        for compile in compiles:
+            with pytest.raises(IncompleteGenerationError, match="cancelled"):
+                compile.result(timeout=30)
+    assert not worker.is_usable()
+    assert not compiler._cache._in_work
+
+
+def test_a_request_for_a_compile_that_was_given_up_starts_another(compiler):
+    cache, grammar = GrammarCache(0), compiler.compile_regex("a")
+
+    def give_up(abandoned):
+        assert abandoned()
+        assert cache.get("key", lambda _: grammar) is grammar
+        raise IncompleteGenerationError
+
+    with pytest.raises(IncompleteGenerationError):
+        cache.get("key", give_up, lambda: True)
+    assert cache.get("key", lambda _: grammar) is grammar

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sampler.errors import GrammarError, GrammarLimitError
+from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
 from sampler.grammar.outlines_backend import OutlinesBackend
 from sampler.limits import Limits
 
@@ -30,7 +30,16 @@ def make_backend():
 
 
 def process_of(backend):
-    return backend._worker._process
+    (worker,) = {*backend._idle, *backend._busy}
+    return worker._process
+
+
+def wait_until(condition):
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 def accepts(automaton, text):
@@ -68,7 +77,7 @@ def test_the_limit_of_time_ends_the_worker_and_the_next_compile_starts_another(m
     with pytest.raises(GrammarLimitError, match="seconds of the grammar compile") as refusal:
         backend.compile(RUNAWAY)
     assert refusal.value.limit == 0.5
-    assert backend._worker is None
+    assert not backend._idle and not backend._busy
     assert accepts(backend.compile("ab"), b"ab")
 
 
@@ -123,7 +132,8 @@ def test_close_ends_the_worker_and_a_forgotten_backend_too(make_backend):
     process = process_of(backend)
     backend.close()
     assert process.poll() is not None
-    assert accepts(backend.compile("ab"), b"ab")
+    with pytest.raises(IncompleteGenerationError, match="the grammar compiler is closed"):
+        backend.compile("ab")
     forgotten = OutlinesBackend(Limits())
     forgotten.compile("ab")
     process = process_of(forgotten)
@@ -140,7 +150,7 @@ def test_the_worker_ends_with_its_parent(tmp_path):
         "from sampler.limits import Limits\n"
         "backend = OutlinesBackend(Limits())\n"
         "backend.compile('ab')\n"
-        "print(backend._worker._process.pid, flush=True)\n"
+        "print(backend._idle[0]._process.pid, flush=True)\n"
         "os._exit(0)\n"
     )
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
@@ -160,6 +170,95 @@ def test_the_worker_ends_with_its_parent(tmp_path):
             return
         time.sleep(0.05)
     raise AssertionError("the worker outlived its parent")
+
+
+def test_a_slow_compile_holds_up_no_other_and_ends_when_it_is_cancelled(make_backend):
+    backend, cancelled, failures = make_backend(), threading.Event(), []
+
+    def compile_slowly():
+        try:
+            backend.compile(RUNAWAY, cancelled.is_set)
+        except IncompleteGenerationError as error:
+            failures.append(str(error))
+
+    slow = threading.Thread(target=compile_slowly)
+    slow.start()
+    wait_until(lambda: len(backend._busy) == 1)
+    (worker,) = backend._busy
+    for text in ("ab", "cd"):
+        assert accepts(backend.compile(text), text.encode())
+    assert (list(backend._busy), len(backend._idle)) == ([worker], 1)
+    cancelled.set()
+    slow.join(60)
+    assert failures == ["the request was cancelled"]
+    assert worker._process.poll() is not None
+    assert not backend._busy
+
+
+def test_a_compile_that_is_cancelled_before_its_turn_starts_no_worker(make_backend):
+    backend, failures = make_backend(grammar_compile_workers=1), []
+
+    def compile_slowly(cancelled):
+        with pytest.raises(IncompleteGenerationError) as failure:
+            backend.compile(RUNAWAY, cancelled)
+        failures.append(failure.value)
+
+    first, second = threading.Event(), threading.Event()
+    threads = [
+        threading.Thread(target=compile_slowly, args=(event.is_set,)) for event in (first, second)
+    ]
+    threads[0].start()
+    wait_until(lambda: len(backend._busy) == 1)
+    (worker,) = backend._busy
+    threads[1].start()
+    second.set()
+    threads[1].join(60)
+    assert list(backend._busy) == [worker] and not backend._idle
+    assert worker._process.poll() is None
+    first.set()
+    threads[0].join(60)
+    assert len(failures) == 2
+    assert accepts(backend.compile("ab"), b"ab")
+    with pytest.raises(IncompleteGenerationError):
+        backend.compile("ab", lambda: True)
+
+
+def test_no_more_workers_than_the_limit_are_started(make_backend):
+    backend = make_backend(grammar_compile_workers=3)
+    threads = [threading.Thread(target=backend.compile, args=(f"a{{{n}}}",)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= len(backend._idle) <= 3
+    assert not backend._busy
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_has_workers_of_its_own(make_backend):
+    backend, cancelled = make_backend(grammar_compile_workers=2), threading.Event()
+    backend.compile("ab")
+
+    def compile_slowly():
+        with pytest.raises(IncompleteGenerationError):
+            backend.compile(RUNAWAY, cancelled.is_set)
+
+    slow = threading.Thread(target=compile_slowly)
+    slow.start()
+    wait_until(lambda: len(backend._busy) == 1)
+    (worker,) = backend._busy
+    child = os.fork()
+    if child == 0:
+        try:
+            good = all(accepts(backend.compile(text), text.encode()) for text in ("a", "b"))
+            backend.close()
+            os._exit(0 if good else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert worker._process.poll() is None
+    cancelled.set()
+    slow.join(60)
 
 
 def test_threads_take_turns(make_backend):
