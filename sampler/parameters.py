@@ -5,15 +5,21 @@ made in Python are both checked against it; everything behind a `SamplingParamet
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from numbers import Integral, Real
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from sampler.errors import InvalidParameterError, shown
 
 Logprobs = Literal["processed", "raw"]
 MAX_SEED = 2**64 - 1
 MAX_BIAS = 3.4028235e38  # the largest float32
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether `value` is an integer, NumPy's included, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class Range(NamedTuple):
@@ -25,10 +31,10 @@ class Range(NamedTuple):
 
     def accepts_type(self, value: object) -> bool:
         """Whether `value` is a number of this kind: no bool, and finite as a float64."""
-        if isinstance(value, bool) or not isinstance(value, int | self.kind):
-            return False
+        if self.kind is int:
+            return is_integer(value)
         try:
-            return self.kind is int or math.isfinite(value)
+            return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
         except OverflowError:
             return False
 
@@ -50,15 +56,30 @@ RANGES: Mapping[str, Range] = {
 }
 
 
-def range_problem(name: str, value: object, legal: Range | None = None) -> str | None:
+def range_problem(name: str, value: Any, legal: Range | None = None) -> str | None:
     """What is wrong with a numeric `value`, or None: its type, finiteness and range."""
     legal = legal or RANGES[name]
     if not legal.accepts_type(value):
         noun = "an integer" if legal.kind is int else "a finite number"
         return f"`{name}` must be {noun}, {legal.text}. Given: {shown(value)}"
-    if not legal.holds(value):
+    if not legal.holds(legal.kind(value)):
         return f"`{name}` must be {legal.text}. Given: {shown(value)}"
     return None
+
+
+def _store_numbers(values: object, ranges: Mapping[str, Range]) -> None:
+    """Makes the legal numbers of a frozen dataclass Python's own; None stays."""
+    for name, legal in ranges.items():
+        if (value := getattr(values, name)) is not None:
+            object.__setattr__(values, name, legal.kind(value))
+
+
+_WATERMARK_RANGES: Mapping[str, Range] = {
+    "gamma": Range(float, lambda x: 0.0 < x < 1.0, "> 0.0 and < 1.0"),
+    "delta": Range(float, lambda x: 0.0 <= x <= 100.0, ">= 0.0 and <= 100.0"),
+    "key": RANGES["seed"],
+    "context_width": Range(int, lambda x: 1 <= x <= 16, ">= 1 and <= 16"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +109,41 @@ class Watermark:
     context_width: int = 1
 
     def __post_init__(self) -> None:
-        ranges = {
-            "gamma": Range(float, lambda x: 0.0 < x < 1.0, "> 0.0 and < 1.0"),
-            "delta": Range(float, lambda x: 0.0 <= x <= 100.0, ">= 0.0 and <= 100.0"),
-            "key": RANGES["seed"],
-            "context_width": Range(int, lambda x: 1 <= x <= 16, ">= 1 and <= 16"),
-        }
-        problems = [range_problem(f"watermark.{n}", getattr(self, n), r) for n, r in ranges.items()]
+        problems = [
+            range_problem(f"watermark.{name}", getattr(self, name), legal)
+            for name, legal in _WATERMARK_RANGES.items()
+        ]
         if self.scheme != "green_list":
             problems.insert(
                 0, f"`watermark.scheme` must be 'green_list'. Given: {shown(self.scheme)}"
             )
         if found := [problem for problem in problems if problem]:
             raise InvalidParameterError(found)
+        _store_numbers(self, _WATERMARK_RANGES)
+
+
+class _FrozenBias(Mapping[int, float]):
+    """A `logit_bias` that nobody can change; equal to any mapping with the same items."""
+
+    __slots__ = ("_biases",)
+
+    def __init__(self, biases: Mapping[int, float]) -> None:
+        self._biases = {int(token_id): float(bias) for token_id, bias in biases.items()}
+
+    def __getitem__(self, token_id: int) -> float:
+        return self._biases[token_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._biases)
+
+    def __len__(self) -> int:
+        return len(self._biases)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._biases.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._biases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +198,9 @@ class SamplingParameters:
     def __post_init__(self) -> None:
         if problems := sampling_problems({n: getattr(self, n) for n in self.__slots__}):
             raise InvalidParameterError(problems)
+        _store_numbers(self, RANGES)
         if self.logit_bias is not None:  # the caller may go on changing its own mapping
-            object.__setattr__(self, "logit_bias", dict(self.logit_bias))
+            object.__setattr__(self, "logit_bias", _FrozenBias(self.logit_bias))
 
     @property
     def is_greedy(self) -> bool:
@@ -211,7 +255,7 @@ def _logit_bias_problems(bias: object) -> list[str]:
         return [f"`logit_bias` must map token ids to numbers. Given: {shown(bias)}"]
     problems = []
     for token_id, value in bias.items():
-        if isinstance(token_id, bool) or not isinstance(token_id, int) or token_id < 0:
+        if not is_integer(token_id) or token_id < 0:
             problems.append(f"`logit_bias` ids must be integers >= 0. Given: {shown(token_id)}")
         elif not _is_legal_bias(value):
             problems.append(
@@ -222,6 +266,5 @@ def _logit_bias_problems(bias: object) -> list[str]:
 
 
 def _is_legal_bias(value: object) -> bool:
-    if isinstance(value, float) and value == -math.inf:
-        return True
-    return _BIAS.accepts_type(value) and _BIAS.holds(value)
+    forbids = isinstance(value, Real) and value == -math.inf
+    return forbids or range_problem("logit_bias", value, _BIAS) is None

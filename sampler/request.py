@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-from sampler.errors import shown
+from sampler.errors import InvalidParameterError, shown
 from sampler.limits import Limits
 from sampler.parameters import SamplingParameters, Watermark
 from sampler.rules import CountTokens, own_problems, request_problems, stopping_problems
@@ -45,7 +45,7 @@ class StoppingCriteria:
         draft = Draft(problems=_missing(self))
         draft.read(PARAMETERS, _changed(self))
         raise_any([*draft.problems, *stopping_problems(draft.values)])
-        object.__setattr__(self, "stop", tuple(self.stop))
+        _store(self, draft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class GenerateRequest:
     return_full_text: bool = False
     details: bool = False
     decoder_input_details: bool = False
-    grammar: Mapping[str, Any] | None = None
+    grammar: Mapping[str, Any] | None = field(default=None, hash=False)
     ignored_parameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,7 +87,10 @@ class GenerateRequest:
         for name, kind in (("parameters", SamplingParameters), ("stopping", StoppingCriteria)):
             if not isinstance(value := getattr(self, name), kind):
                 problems.append(f"`{name}` must be {kind.__name__}. Given: {shown(value)}")
-        raise_any(problems or own_problems(read_request(self.to_dict(), PARAMETERS)))
+        raise_any(problems)
+        draft = read_request(self.to_dict(), PARAMETERS)
+        raise_any(own_problems(draft))
+        _store(self, draft)
 
     @classmethod
     def from_dict(
@@ -161,7 +164,13 @@ def validate_request(
     ------
     InvalidParameterError : all problems at once, TGI's first problem first
     """
-    limits = limits or Limits()
+    limits = Limits() if limits is None else limits
+    if not isinstance(limits, Limits):
+        raise InvalidParameterError(f"`limits` must be Limits. Given: {shown(limits)}")
+    if unknown_parameters not in ("refuse", "ignore"):
+        raise InvalidParameterError(
+            f"`unknown_parameters` must be 'refuse' or 'ignore'. Given: {shown(unknown_parameters)}"
+        )
     body = request.to_dict() if isinstance(request, GenerateRequest) else request
     if strict_tgi:
         from sampler.strict_tgi import read_strictly
@@ -198,6 +207,13 @@ def _changed(values: Any) -> dict[str, Any]:
         if type(value) is not type(item.default) or value != item.default:
             changed[item.name] = value
     return changed
+
+
+def _store(values: Any, draft: Draft) -> None:
+    """Puts what was read into a frozen dataclass: Python's own numbers, tuples and copies."""
+    for item in fields(values):
+        if item.name in draft.values:
+            object.__setattr__(values, item.name, draft.values[item.name])
 
 
 def _missing(values: Any) -> list[str]:

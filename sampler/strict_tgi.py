@@ -16,6 +16,7 @@ from typing import Any
 
 from sampler.errors import InvalidParameterError, shown
 from sampler.limits import Limits
+from sampler.parameters import is_integer
 from sampler.rules import CountTokens
 from sampler.wire import PARAMETERS, Draft, Field, read_json, read_request
 
@@ -174,11 +175,11 @@ def _integer(name: str) -> Field:
     least, most = _INTEGERS[name]
 
     def read(path: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        if not is_integer(value) or not least <= value <= most:
             raise InvalidParameterError(
                 f"`{path}` must be an integer >= {least} and <= {most}. Given: {shown(value)}"
             )
-        return value
+        return int(value)
 
     return Field(read, nullable=True)
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from sampler.errors import InvalidParameterError
+from sampler.errors import InvalidParameterError, shown
+from sampler.parameters import is_integer
 
 # A tokenizer does not say which of its special tokens ends a sequence; these are the names in use.
 # fmt: off
@@ -98,12 +99,12 @@ class Vocabulary:
 
         Raises
         ------
-        InvalidParameterError : an id out of range
+        InvalidParameterError : an id that is out of range or no integer
         """
-        if 0 <= token_id < len(self._token_bytes):
+        if is_integer(token_id) and 0 <= token_id < len(self._token_bytes):
             return self._token_bytes[token_id]
         raise InvalidParameterError(
-            f"`token_id` must be >= 0 and < {self.size}. Given: {token_id!r}"
+            f"`token_id` must be an integer, >= 0 and < {self.size}. Given: {shown(token_id)}"
         )
 
     def token_text(self, token_id: int) -> str:
@@ -111,7 +112,7 @@ class Vocabulary:
 
         Raises
         ------
-        InvalidParameterError : an id out of range
+        InvalidParameterError : an id that is out of range or no integer
         """
         return self.token_bytes(token_id).decode("utf-8", "replace")
 
@@ -153,13 +154,13 @@ def _checked_eos_token_ids(given: Iterable[int], size: int) -> tuple[int, ...]:
     problems = [
         f"{legal}. Given: {token_id!r}"
         for token_id in token_ids
-        if isinstance(token_id, bool) or not isinstance(token_id, int) or not 0 <= token_id < size
+        if not is_integer(token_id) or not 0 <= token_id < size
     ]
     if not problems and len(set(token_ids)) < len(token_ids):
         problems.append(f"{legal}, each once. Given: {list(token_ids)}")
     if problems:
         raise InvalidParameterError(problems)
-    return token_ids
+    return tuple(map(int, token_ids))
 
 
 def _all_token_bytes(tokenizer: Tokenizer, added: dict[int, AddedToken]) -> tuple[bytes, ...]:

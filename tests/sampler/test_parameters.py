@@ -1,6 +1,9 @@
 """Sampling parameters: neutral defaults, ranges at their ends, every problem told."""
 
+import copy
 import math
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,3 +196,62 @@ def test_a_watermark_has_ranges(name, legal, illegal):
 def test_parameters_cannot_be_changed():
     with pytest.raises(AttributeError):
         SamplingParameters().top_k = 5
+
+
+# ---- what is stored
+
+
+BIASED = SamplingParameters(logit_bias={7: -math.inf, 1: 2.5}, top_k=3)
+
+
+def test_a_bias_cannot_be_changed():
+    with pytest.raises(TypeError):
+        BIASED.logit_bias[7] = math.nan
+    with pytest.raises(AttributeError):
+        BIASED.logit_bias.clear()
+
+
+def test_parameters_with_a_bias_are_hashed_and_compared_by_value():
+    same = SamplingParameters(logit_bias={1: 2.5, 7: -math.inf}, top_k=3)
+    assert same == BIASED
+    assert {same, BIASED} == {BIASED}
+    assert replace(BIASED, logit_bias={1: 2.5}) not in {BIASED}
+    assert repr(same.logit_bias) == "{1: 2.5, 7: -inf}"
+
+
+@pytest.mark.parametrize(
+    "again", [lambda p: pickle.loads(pickle.dumps(p)), copy.copy, copy.deepcopy, replace]
+)
+def test_parameters_with_a_bias_can_be_copied(again):
+    assert again(BIASED) == BIASED
+    assert type(again(BIASED).logit_bias) is type(BIASED.logit_bias)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_numbers_of_numpy_are_stored_as_numbers_of_python(name):
+    kinds = [np.int64, np.uint8] if RANGES[name].kind is int else [np.float32, np.float64, np.int8]
+    for kind in kinds:
+        value = getattr(SamplingParameters(**{name: kind(1)}), name)
+        assert (type(value), value) == (RANGES[name].kind, 1)
+
+
+def test_numbers_of_numpy_are_stored_as_numbers_of_python_in_a_bias_and_a_watermark():
+    bias = {np.int64(3): np.float32(0.5), 4: np.int8(1), 5: np.float32(-math.inf)}
+    stored = SamplingParameters(logit_bias=bias).logit_bias
+    assert stored == {3: 0.5, 4: 1.0, 5: -math.inf}
+    assert {type(token_id) for token_id in stored} == {int}
+    assert {type(value) for value in stored.values()} == {float}
+    watermark = Watermark(gamma=np.float32(0.5), delta=np.int64(1), key=np.uint64(MAX_SEED))
+    assert watermark == Watermark(gamma=0.5, delta=1.0, key=MAX_SEED)
+    assert [type(getattr(watermark, n)) for n in ("gamma", "delta", "key")] == [float, float, int]
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.float32("nan"), np.array([1]), np.str_("1")])
+@pytest.mark.parametrize("name", ["temperature", "top_k"])
+def test_what_is_no_number_of_numpy_is_refused(name, value):
+    assert len(problems(**{name: value})) == 1
+
+
+def test_a_number_of_numpy_is_judged_as_the_number_that_is_stored():
+    above = np.float32(1e29)  # rounded up
+    assert len(problems(repetition_penalty=above)) == 1

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from request_checks import EVERY_PARAMETER, problems, validate
 
 from sampler.errors import InvalidParameterError
 from sampler.limits import Limits
 from sampler.parameters import SamplingParameters, Watermark
-from sampler.request import GenerateRequest, StoppingCriteria
+from sampler.request import GenerateRequest, StoppingCriteria, validate_request
 from sampler.wire import PARAMETERS
 
 EXAMPLE = Path(__file__).parents[3] / "shared" / "example-payload.json"
@@ -176,6 +177,37 @@ def test_details_are_wanted_when_either_switch_asks():
         for prompt in (False, True):
             request = GenerateRequest(inputs="one", details=details, decoder_input_details=prompt)
             assert request.wants_details == (details or prompt)
+
+
+def test_numbers_of_numpy_are_stored_as_numbers_of_python():
+    stopping = StoppingCriteria(max_new_tokens=np.int64(5), min_new_tokens=np.int8(0))
+    request = GenerateRequest(inputs="one", best_of=np.int64(1), truncate=np.uint8(3))
+    stored = stopping.max_new_tokens, stopping.min_new_tokens, request.best_of, request.truncate
+    assert stored == (5, 0, 1, 3)
+    assert {type(value) for value in stored} == {int}
+
+
+def test_a_request_with_a_bias_and_a_grammar_can_be_hashed():
+    body = {"inputs": "one", "parameters": EVERY_PARAMETER}
+    assert {validate(body), validate(body)} == {validate(body)}
+
+
+@pytest.mark.parametrize("strict_tgi", [False, True])
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            {"unknown_parameters": "zzz"},
+            "`unknown_parameters` must be 'refuse' or 'ignore'. Given: 'zzz'",
+        ),
+        ({"limits": {}}, "`limits` must be Limits. Given: {}"),
+        ({"limits": 0}, "`limits` must be Limits. Given: 0"),
+    ],
+)
+def test_wrong_options_are_named(options, problem, strict_tgi):
+    with pytest.raises(InvalidParameterError) as raised:
+        validate_request({"inputs": "one"}, strict_tgi=strict_tgi, **options)
+    assert raised.value.problems == (problem,)
 
 
 # ---- the example of the schema

@@ -1,6 +1,8 @@
 import json
 import pickle
+import re
 
+import numpy as np
 import pytest
 from example_tokenizers import (
     SAMPLES,
@@ -162,6 +164,23 @@ def test_given_end_of_sequence_tokens_are_taken_and_special():
     assert vocabulary.special_token_ids == {0, 1, 2}
     none = Vocabulary.from_tokenizer(tokenizer, eos_token_ids=[])
     assert (none.eos_token_ids, none.special_token_ids) == ((), {2})
+
+
+def test_integers_of_numpy_are_ids():
+    tokenizer = byte_level_of([b"a", b"b"], ["</s>"])
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, eos_token_ids=np.array([1, 0]))
+    assert vocabulary.eos_token_ids == (1, 0)
+    assert {type(token_id) for token_id in vocabulary.eos_token_ids} == {int}
+    assert vocabulary.token_bytes(np.int64(1)) == vocabulary.token_bytes(1)
+
+
+@pytest.mark.parametrize("token_id", ["a", 1.0, True, np.bool_(True), None, [1], -1, 3])
+@pytest.mark.parametrize("name", ["token_bytes", "token_text"])
+def test_what_is_no_id_has_no_bytes(name, token_id):
+    vocabulary = Vocabulary.from_tokenizer(byte_level_of([b"a", b"b"], ["</s>"]))
+    legal = "`token_id` must be an integer, >= 0 and < 3. Given: "
+    with pytest.raises(InvalidParameterError, match=f"^{legal}{re.escape(repr(token_id))}$"):
+        getattr(vocabulary, name)(token_id)
 
 
 @pytest.mark.parametrize(
