@@ -133,10 +133,14 @@ class Generator:
         caller = ModelCaller(model, self.vocabulary.size)
         self._scheduler = Scheduler(caller, self.vocabulary, max_batch_size, max_waiting)
         # Not asyncio's own threads: they are few, and slow grammars would keep everybody from them.
-        # One more than there are places, so that one is always free to refuse a request.
-        self._preparers = ThreadPoolExecutor(max_batch_size + max_waiting + 1, "sampler-prepare")
-        # also runs at interpreter exit; it holds the scheduler only, so a forgotten generator ends
-        self._finalizer = weakref.finalize(self, self._scheduler.close)
+        # Two for each place, since a cancelled request may have begun the compile that another one
+        # waits for, and one that is always free to refuse a request.
+        places = max_batch_size + max_waiting
+        self._preparers = ThreadPoolExecutor(2 * places + 1, "sampler-prepare")
+        # also runs at interpreter exit; it does not hold the generator, so a forgotten one ends
+        self._finalizer = weakref.finalize(
+            self, _close, self._scheduler, self._preparers, self._grammars
+        )
 
     def generate_stream(self, request: Request) -> EventStream:
         """The events of `request`, as its tokens are generated.
@@ -188,9 +192,7 @@ class Generator:
     def close(self) -> None:
         """Ends what is unfinished with IncompleteGenerationError and joins the worker thread."""
         self._finalizer.detach()
-        self._scheduler.close()
-        self._preparers.shutdown(wait=False)  # what is in preparation will find the doors closed
-        self._grammars.close()
+        _close(self._scheduler, self._preparers, self._grammars)
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +231,8 @@ class Generator:
                 if item.generated_text is not None:
                     return
         finally:
-            job.cancel()  # also when the awaiting task was cancelled while the request was prepared
+            # also when the awaiting task was cancelled while the request was prepared
+            self._scheduler.drop(job)
 
     def _submit_aside(self, job: Job, request: Request, stream: bool) -> "asyncio.Future[None]":
         with suppress(RuntimeError):  # what a pool that is shut down raises
@@ -238,15 +241,15 @@ class Generator:
         raise IncompleteGenerationError("the generator is closed")
 
     def _submit(self, job: Job, request: Request, stream: bool) -> None:
-        self._scheduler.reserve()
+        self._scheduler.reserve(job)
         try:
-            job.prepare(self._plan(request, stream))
+            job.prepare(self._plan(job, request, stream))
             self._scheduler.submit(job)
         except BaseException:
-            self._scheduler.release()
+            self._scheduler.drop(job)
             raise
 
-    def _plan(self, request: Request, stream: bool) -> Plan:
+    def _plan(self, job: Job, request: Request, stream: bool) -> Plan:
         encode = lru_cache(maxsize=1)(self.vocabulary.encode)  # validation counts, then we need it
         valid = validate_request(
             request,
@@ -270,8 +273,17 @@ class Generator:
             or self.limits.max_total_tokens - len(prompt),
             seed=secrets.randbits(64) if seed is None else seed,
             stop=StopStrings(valid.stopping.stop),
-            grammar=self._grammars.compile(valid.grammar) if valid.grammar else None,
+            grammar=self._grammars.compile(valid.grammar, lambda: job.cancelled)
+            if valid.grammar
+            else None,
         )
+
+
+def _close(scheduler: Scheduler, preparers: ThreadPoolExecutor, grammars: GrammarCompiler) -> None:
+    """None; what is in preparation finds the doors closed."""
+    scheduler.close()
+    preparers.shutdown(wait=False)
+    grammars.close()
 
 
 def _vocabulary(

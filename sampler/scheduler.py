@@ -75,28 +75,32 @@ class Scheduler:
         # what other threads touch, under the condition
         self._condition = threading.Condition()
         self._waiting: deque[Job] = deque()
-        self._reserved = 0
+        self._reserved: set[Job] = set()  # in preparation, or without a row yet
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def reserve(self) -> None:
-        """Takes a place in the queue, to be given back by `release` or passed on by `submit`.
+    def reserve(self, job: Job) -> None:
+        """Takes a place in the queue for `job`, until it has a row or is dropped.
 
         Raises OverloadedError when none is free, IncompleteGenerationError after `close`.
         """
         with self._condition:
             self._check_open()
-            if self._reserved - (self._max_batch_size - len(self._live)) >= self._max_waiting:
+            free_rows = self._max_batch_size - len(self._live)
+            if len(self._reserved) - free_rows >= self._max_waiting:
                 raise OverloadedError
-            self._reserved += 1
+            self._reserved.add(job)
 
-    def release(self) -> None:
-        """Gives a reserved place back."""
+    def drop(self, job: Job) -> None:
+        """Cancels `job` and gives its place back; its rows are freed before the next step."""
+        job.cancel()
         with self._condition:
-            self._reserved -= 1
+            self._reserved.discard(job)
+            if job in self._waiting:
+                self._waiting.remove(job)
 
     def submit(self, job: Job) -> None:
-        """Queues a prepared job; its reserved place is given back when it starts or is dropped."""
+        """Queues a prepared job that has a place."""
         with self._condition:
             self._check_open()
             if self._thread is None or not self._thread.is_alive():  # as in a forked process
@@ -142,7 +146,7 @@ class Scheduler:
             for _ in range(len(self._waiting)):  # each is looked at once: it may be cancelled now
                 job = self._waiting.popleft()
                 if job.cancelled:
-                    self._reserved -= job.started == 0
+                    self._reserved.discard(job)
                 else:
                     self._waiting.append(job)
 
@@ -155,18 +159,19 @@ class Scheduler:
     def _admit(self) -> None:
         while len(self._live) < self._max_batch_size and (job := self._next_job()) is not None:
             self._guarded(job, partial(self._start, job))
-            if job.has_more and not job.cancelled:
-                with self._condition:
+            with self._condition:
+                self._reserved.discard(job)  # if it failed before it had a row
+                if job.has_more and not job.cancelled:
                     self._waiting.append(job)
 
     def _next_job(self) -> Job | None:
-        """The first in the queue that is still wanted; it no longer takes a place."""
+        """The first in the queue that is still wanted."""
         with self._condition:
             while self._waiting:
                 job = self._waiting.popleft()
-                self._reserved -= job.started == 0
                 if not job.cancelled:
                     return job
+                self._reserved.discard(job)
         return None
 
     def _start(self, job: Job) -> None:
@@ -175,7 +180,9 @@ class Scheduler:
         feed = wants_prefill and not self._model.scores_prompts
         candidate = job.next_candidate(next(self._sequence_ids), feed)
         handle = self._sampler.add(candidate.parameters, candidate.plan.prompt_token_ids)
-        self._live.append(_Live(job, candidate, handle))
+        with self._condition:  # the row takes the place of the place: each counts once
+            self._live.append(_Live(job, candidate, handle))
+            self._reserved.discard(job)
         if wants_prefill:
             first, *rest = job.plan.prompt_token_ids
             self._add_prefill(job, first, None)

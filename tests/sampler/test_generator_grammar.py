@@ -226,10 +226,10 @@ class SlowCompiles:
         self.entered, self.free = threading.Event(), threading.Event()
         compile_grammar = GrammarCompiler.compile
 
-        def slow(compiler, specification):
+        def slow(compiler, specification, cancelled):
             self.entered.set()
             assert self.free.wait(PATIENCE)
-            return compile_grammar(compiler, specification)
+            return compile_grammar(compiler, specification, cancelled)
 
         monkeypatch.setattr(GrammarCompiler, "compile", slow)
 

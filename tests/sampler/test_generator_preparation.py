@@ -1,15 +1,20 @@
 """What happens to requests that take long to prepare, before they have a row."""
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
 from scripted_models import PATIENCE, Watched, byte_vocabulary, request
 
-from sampler import GenerateResponse
+from sampler import GenerateResponse, Limits
 from sampler.errors import IncompleteGenerationError, OverloadedError
 
 SHORT = {"max_new_tokens": 5, "ignore_eos": True, "do_sample": True, "seed": 1, "details": True}
+RUNAWAY = {"type": "regex", "value": "(a|b)*a(a|b){28}"}  # 2 to the power of 28 states
+PATIENT = Limits(grammar_compile_seconds=1000 * PATIENCE)
 
 
 def run(coroutine):
@@ -49,9 +54,8 @@ def test_a_task_that_is_cancelled_while_it_is_prepared_never_starts(make_generat
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            assert not generator._scheduler._reserved
         slow.free.release(3)
-        while generator._scheduler._reserved:
-            await asyncio.sleep(0.001)
         return await generator.agenerate(request("next", **SHORT))
 
     assert run(cancel()).details.generated_tokens == 5
@@ -108,3 +112,87 @@ def test_closing_amid_a_preparation_ends_it_with_an_error(make_generator, monkey
             await task
 
     run(close())
+
+
+async def compiling(generator, count):
+    """Returns when so many compiles run."""
+    while len(generator._grammars._backend._busy) != count:
+        await asyncio.sleep(0.001)
+
+
+def test_a_task_that_is_cancelled_amid_its_compile_leaves_its_place_and_its_worker(make_generator):
+    generator = make_generator(max_batch_size=1, max_waiting=1, limits=PATIENT)
+
+    async def cancel():
+        for _ in range(3):
+            tasks = [
+                asyncio.create_task(generator.agenerate(request("a", grammar=RUNAWAY)))
+                for _ in range(2)
+            ]
+            await compiling(generator, 1)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            answer = await generator.agenerate(request("next", **SHORT))
+            await compiling(generator, 0)
+        return answer
+
+    assert run(cancel()).details.generated_tokens == 5
+
+
+def test_one_slow_grammar_holds_up_no_other(make_generator):
+    generator = make_generator(limits=PATIENT)
+
+    async def beside():
+        slow = asyncio.create_task(generator.agenerate(request("a", grammar=RUNAWAY)))
+        await compiling(generator, 1)
+        for letter in "bc":
+            grammar = {"type": "regex", "value": letter}
+            answer = await generator.agenerate(request("a", grammar=grammar, max_new_tokens=9))
+            assert answer.generated_text == letter
+        assert not slow.done()
+        slow.cancel()
+
+    run(beside())
+
+
+def test_closing_amid_compiles_ends_their_requests_as_incomplete(make_generator):
+    generator = make_generator(limits=PATIENT)
+    other = {"type": "json", "value": {"type": "string", "pattern": RUNAWAY["value"]}}
+
+    async def close():
+        tasks = [
+            asyncio.create_task(generate(request("a", grammar=grammar)))
+            for grammar in (RUNAWAY, RUNAWAY, other, {"type": "regex", "value": "(c|d)*c(c|d){28}"})
+            for generate in (
+                generator.agenerate,
+                lambda body: asyncio.to_thread(generator.generate, body),
+            )
+        ]
+        await compiling(generator, 2)
+        generator.close()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(answer) for answer in run(close())] == [IncompleteGenerationError] * 8
+
+
+def test_a_request_that_timed_out_amid_its_compile_does_not_hold_up_the_exit():
+    code = f"""
+        import asyncio
+        import sampler
+
+        async def main():
+            limits = sampler.Limits(grammar_compile_seconds={PATIENT.grammar_compile_seconds})
+            generator = sampler.default_generator(limits=limits)
+            body = {{"inputs": "a", "parameters": {{"grammar": {RUNAWAY}}}}}
+            try:
+                await asyncio.wait_for(generator.agenerate(body), 0.5)
+            except TimeoutError:
+                print("timed out")
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], timeout=2 * PATIENCE, capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (0, b"timed out\n"), done.stderr

@@ -97,7 +97,7 @@ def test_a_request_that_is_closed_before_its_start_gives_its_place_back(full):
 def test_a_task_that_is_cancelled_while_it_waits_gives_its_place_back(full):
     async def wait_a_little():
         task = asyncio.create_task(full.agenerate(request("w", **SETTINGS)))
-        while full._scheduler._reserved < 1:
+        while not full._scheduler._reserved:
             await asyncio.sleep(0)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -126,7 +126,7 @@ def test_a_request_that_is_closed_while_it_is_looked_at_gives_its_place_back_onc
     stream._job.__class__ = ClosedAtTheSecondLook
     step(full)
     step(full)
-    assert full._scheduler._reserved == 0
+    assert not full._scheduler._reserved
     assert_places(full, 2)
 
 
