@@ -8,7 +8,8 @@
     +-- OverloadedError            no room left in the waiting queue
     +-- LogitsError                a row from which no token can be drawn
     +-- ModelCallbackError         the model raised, or returned what is not logits
-    +-- IncompleteGenerationError  the engine was closed before the last token
+    +-- IncompleteGenerationError  ended before the last token, as by closing the engine
+        +-- IncompleteStreamError      the same, of a request whose events were being sent
 
 `error_type` uses TGI's values only, because its clients map by them; `http_status` is a hint for
 servers. This module imports nothing of the project, so every layer may raise these.
@@ -100,13 +101,22 @@ class ModelCallbackError(SamplerError):
 
 
 class IncompleteGenerationError(SamplerError):
-    """The engine was closed before this request had its last token."""
+    """The request ended before its last token: the engine was closed, or nobody waited."""
 
     error_type = "incomplete_generation"
     http_status = 500
     _wire_prefix = ""
 
     def __init__(self, message: str = "Incomplete generation") -> None:
+        super().__init__(message)
+
+
+class IncompleteStreamError(IncompleteGenerationError):
+    """A stream ended before its last token."""
+
+    error_type = "incomplete_generation_stream"
+
+    def __init__(self, message: str = "Incomplete generation stream") -> None:
         super().__init__(message)
 
 

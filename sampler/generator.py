@@ -157,15 +157,15 @@ class Generator:
         SamplerError : from the iterator: generation failed, or the generator was closed
         """
         items: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        job = Job(items.put)
-        self._submit(job, request, stream=True)
+        job = Job(items.put, stream=True)
+        self._submit(job, request)
         return EventStream(self, job, items)
 
     def generate(self, request: Request) -> GenerateResponse:
         """The whole answer to `request`; parameters and errors as for `generate_stream`."""
         items: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        job = Job(items.put)
-        self._submit(job, request, stream=False)
+        job = Job(items.put, stream=False)
+        self._submit(job, request)
         with EventStream(self, job, items) as events:
             for _ in events:
                 pass
@@ -175,17 +175,16 @@ class Generator:
         """The asyncio twin of `generate_stream`; errors come with the first event."""
         items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
         # a suspended inner generator is closed only when the event loop finds the time
-        async with aclosing(
-            self._events(self._async_job(items), items, request, stream=True)
-        ) as events:
+        job = self._async_job(items, stream=True)
+        async with aclosing(self._events(job, items, request)) as events:
             async for event in events:
                 yield event
 
     async def agenerate(self, request: Request) -> GenerateResponse:
         """The asyncio twin of `generate`."""
         items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
-        job = self._async_job(items)
-        async for _ in self._events(job, items, request, stream=False):
+        job = self._async_job(items, stream=False)
+        async for _ in self._events(job, items, request):
             pass
         return job.response()
 
@@ -206,23 +205,22 @@ class Generator:
         self.close()
 
     @staticmethod
-    def _async_job(items: "asyncio.Queue[StreamEvent | SamplerError]") -> Job:
+    def _async_job(items: "asyncio.Queue[StreamEvent | SamplerError]", stream: bool) -> Job:
         loop = asyncio.get_running_loop()
 
         def put(item: StreamEvent | SamplerError) -> None:
             loop.call_soon_threadsafe(items.put_nowait, item)
 
-        return Job(put)
+        return Job(put, stream)
 
     async def _events(
         self,
         job: Job,
         items: "asyncio.Queue[StreamEvent | SamplerError]",
         request: Request,
-        stream: bool,
     ) -> AsyncGenerator[StreamEvent, None]:
         try:
-            await self._submit_aside(job, request, stream)
+            await self._submit_aside(job, request)
             while True:
                 item = await items.get()
                 if isinstance(item, SamplerError):
@@ -234,27 +232,27 @@ class Generator:
             # also when the awaiting task was cancelled while the request was prepared
             self._scheduler.drop(job)
 
-    def _submit_aside(self, job: Job, request: Request, stream: bool) -> "asyncio.Future[None]":
+    def _submit_aside(self, job: Job, request: Request) -> "asyncio.Future[None]":
         with suppress(RuntimeError):  # what a pool that is shut down raises
             loop = asyncio.get_running_loop()
-            return loop.run_in_executor(self._preparers, self._submit, job, request, stream)
+            return loop.run_in_executor(self._preparers, self._submit, job, request)
         raise IncompleteGenerationError("the generator is closed")
 
-    def _submit(self, job: Job, request: Request, stream: bool) -> None:
+    def _submit(self, job: Job, request: Request) -> None:
         self._scheduler.reserve(job)
         try:
-            job.prepare(self._plan(job, request, stream))
+            job.prepare(self._plan(job, request))
             self._scheduler.submit(job)
         except BaseException:
             self._scheduler.drop(job)
             raise
 
-    def _plan(self, job: Job, request: Request, stream: bool) -> Plan:
+    def _plan(self, job: Job, request: Request) -> Plan:
         encode = lru_cache(maxsize=1)(self.vocabulary.encode)  # validation counts, then we need it
         valid = validate_request(
             request,
             limits=self.limits,
-            stream=stream,
+            stream=job.stream,
             count_tokens=lambda text: len(encode(text)),
             vocab_size=self.vocabulary.size,
             strict_tgi=self._strict_tgi,

@@ -8,7 +8,7 @@ job reads from its sink; the last item is the event with `generated_text`, or an
 from collections.abc import Callable
 
 from sampler.candidate import Candidate, Plan
-from sampler.errors import SamplerError
+from sampler.errors import IncompleteGenerationError, IncompleteStreamError, SamplerError
 from sampler.events import (
     BestOfSequence,
     Details,
@@ -26,16 +26,22 @@ Sink = Callable[[StreamEvent | SamplerError], None]
 class Job:
     """A plan in progress.
 
+    Parameters
+    ----------
+    sink : takes the events, in the scheduler's thread
+    stream : whether each event goes to the client, which then is told so when the job fails
+
     Attributes
     ----------
     cancelled : nobody waits for the events any more; set from any thread, once
     prefill : the prompt as far as it is scored, empty when nobody asked
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, stream: bool) -> None:
         self.cancelled = False
         self.prefill: list[PrefillToken] = []
         self._sink = sink
+        self.stream = stream
         self._candidates: list[Candidate] = []
         self._finished = 0
         self._plan: Plan | None = None
@@ -73,6 +79,8 @@ class Job:
 
     def fail(self, error: SamplerError) -> None:
         """Ends the whole request with `error`."""
+        if self.stream and isinstance(error, IncompleteGenerationError):
+            error = IncompleteStreamError()
         self._send(error)
         self.cancelled = True
 

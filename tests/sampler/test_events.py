@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler.errors import IncompleteGenerationError, InvalidParameterError
+from sampler.errors import IncompleteStreamError, InvalidParameterError
 from sampler.events import (
     BestOfSequence,
     Details,
@@ -222,8 +222,9 @@ def test_an_event_is_one_line_of_ascii_that_reads_back(text):
 
 
 def test_an_error_is_sent_in_the_same_way():
-    assert to_sse(IncompleteGenerationError()) == (
-        'data: {"error":"Incomplete generation","error_type":"incomplete_generation"}\n\n'
+    assert to_sse(IncompleteStreamError()) == (
+        'data: {"error":"Incomplete generation stream",'
+        '"error_type":"incomplete_generation_stream"}\n\n'
     )
     assert json.loads(to_sse(InvalidParameterError("é")).removeprefix("data: ")) == {
         "error": "Input validation error: é",

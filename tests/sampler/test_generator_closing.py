@@ -149,9 +149,12 @@ def test_closing_the_generator_ends_live_and_waiting_requests_with_an_error(make
         with pytest.raises(IncompleteGenerationError) as caught:
             list(stream)
         failed.append(caught.value)
-    assert [error.to_dict() for error in failed] == 5 * [
-        {"error": "Incomplete generation", "error_type": "incomplete_generation"}
-    ]
+    whole_form = {"error": "Incomplete generation", "error_type": "incomplete_generation"}
+    stream_form = {
+        "error": "Incomplete generation stream",
+        "error_type": "incomplete_generation_stream",
+    }
+    assert [error.to_dict() for error in failed] == [whole_form] + 4 * [stream_form]
     assert sorted(model.released) == sorted({i for call in model.calls for i in call})
     assert not scheduler_threads()
 

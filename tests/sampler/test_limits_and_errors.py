@@ -47,6 +47,12 @@ EXAMPLES = [
         "incomplete_generation",
         500,
     ),
+    (
+        errors.IncompleteStreamError(),
+        "Incomplete generation stream",
+        "incomplete_generation_stream",
+        500,
+    ),
 ]
 
 
