@@ -6,6 +6,7 @@ so nothing a request contains can hold up the others' tokens.
 """
 
 import asyncio
+import os
 import queue
 import secrets
 import weakref
@@ -17,7 +18,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sampler.candidate import Plan
-from sampler.errors import IncompleteGenerationError, InvalidParameterError, SamplerError, shown
+from sampler.errors import (
+    IncompleteGenerationError,
+    IncompleteStreamError,
+    InvalidParameterError,
+    SamplerError,
+    shown,
+)
 from sampler.events import GenerateResponse, StreamEvent
 from sampler.grammar import GrammarCompiler
 from sampler.job import Job
@@ -47,8 +54,11 @@ class EventStream(Iterator[StreamEvent]):
         self._job = job
         self._items = items
         self._ended = False
+        self._owner = os.getpid()
 
     def __next__(self) -> StreamEvent:
+        if os.getpid() != self._owner:  # a forked process has no thread that generates
+            raise IncompleteStreamError("the stream belongs to another process")
         if self._ended:
             raise StopIteration
         item = self._items.get()

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import subprocess
 import sys
 import textwrap
@@ -259,6 +260,25 @@ def test_an_iterator_keeps_its_generator_alive():
     del stream
     gc.collect()
     assert not scheduler_threads()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_events_of_a_stream_stay_in_the_process_that_asked_for_them(make_generator):
+    model = Watched(held=True)
+    stream = make_generator(model).generate_stream(request("a", **SHORT))
+    model.wait_for_call(1)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(stream)
+        except IncompleteGenerationError as error:
+            os._exit(7 if "another process" in str(error) else 1)
+        finally:
+            os._exit(2)
+    status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) == 7
+    model.let_go()
+    assert len(list(stream)) == 3
 
 
 @pytest.mark.parametrize("last", ["next(stream)", "stream.close()", "del generator", "exit()"])
