@@ -257,6 +257,7 @@ class Scheduler:
         self._live.remove(live)
         self._sampler.remove(live.handle)
         self._model.release(live.candidate.context.view.id)
+        del live.candidate.context.view  # it knows the context: they would stay until collected
 
     @staticmethod
     def _fail_all(jobs: Iterable[Job], error: SamplerError) -> None:

@@ -253,6 +253,28 @@ def test_a_failed_request_keeps_no_generator_alive():
     assert not scheduler_threads()
 
 
+@pytest.mark.parametrize(
+    "door", [Generator.generate, lambda generator, body: list(generator.generate_stream(body))]
+)
+def test_a_request_that_is_served_leaves_nothing_for_the_garbage_collector(make_generator, door):
+    generator = make_generator()
+    body = request("a", best_of=2, do_sample=True, grammar={"type": "regex", "value": "a{9}"})
+    door(generator, body)
+    gc.collect()
+    gc.disable()
+    try:
+        door(generator, body)
+        generator.close()  # the thread lets go of the last request too
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        kinds = {type(left).__name__ for left in gc.garbage}
+        assert not kinds & {"SequenceContext", "SequenceView", "Candidate", "Job"}, kinds
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
 def test_an_iterator_keeps_its_generator_alive():
     stream = Generator(hash_model, byte_vocabulary()).generate_stream(request("a", **SHORT))
     gc.collect()
