@@ -12,6 +12,7 @@ class Limits:
 
     Attributes
     ----------
+    max_input_bytes : UTF-8 size of `inputs`, looked at before it is tokenized
     max_input_tokens : prompt length in tokens, after `truncate`
     max_total_tokens : prompt and generated tokens together
     max_best_of : candidates of one request
@@ -31,6 +32,7 @@ class Limits:
     InvalidParameterError : a limit that is not an integer > 0 (seconds: a number > 0)
     """
 
+    max_input_bytes: int = 2_000_000
     max_input_tokens: int = 4096
     max_total_tokens: int = 8192
     max_best_of: int = 16

@@ -135,7 +135,12 @@ def _input_problems(
         yield (
             f"`truncate` must be strictly positive and less than {most}. Given: {shown(truncate)}"
         )
-    if not values.get("inputs") or count_tokens is None:
+    if not values.get("inputs"):
+        return
+    if too_long := input_size_problem(values["inputs"], limits):
+        yield too_long
+        return
+    if count_tokens is None:
         return
     try:
         count = count_tokens(values["inputs"])
@@ -145,6 +150,12 @@ def _input_problems(
     if fits:
         input_length = count if truncate is None else min(count, truncate)
         yield from _length_problems(values, limits, input_length)
+
+
+def input_size_problem(inputs: str, limits: Limits) -> str | None:
+    """What is wrong with the size of a prompt; it is not tokenized then."""
+    size, most = len(inputs.encode("utf-8", "surrogatepass")), limits.max_input_bytes
+    return f"`inputs` must be <= {most} bytes. Given: {size}" if size > most else None
 
 
 def _length_problems(values: Mapping[str, Any], limits: Limits, input_length: int) -> Iterator[str]:

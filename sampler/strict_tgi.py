@@ -17,7 +17,7 @@ from typing import Any
 from sampler.errors import InvalidParameterError, shown
 from sampler.limits import Limits
 from sampler.parameters import is_integer
-from sampler.rules import CountTokens
+from sampler.rules import CountTokens, input_size_problem
 from sampler.wire import PARAMETERS, Draft, Field, read_json, read_request
 
 _CHUNK = 1024  # TGI looks at no more new tokens than this at once
@@ -115,6 +115,9 @@ def _input_problems(
     truncate = values.get("truncate", longest)
     if not 0 < truncate <= longest:
         yield f"`truncate` must be strictly positive and less than {longest}. Given: {truncate}"
+    if too_long := input_size_problem(values["inputs"], limits):  # TGI refuses such a body
+        yield too_long
+        return
     if count_tokens is None:
         return
     try:

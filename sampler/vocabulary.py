@@ -129,7 +129,9 @@ class Vocabulary:
             raise InvalidParameterError(
                 f"`inputs` must be valid Unicode. Given: a lone surrogate at index {error.start}"
             ) from None
-        return self.tokenizer.encode(text).ids
+        # `encode` would hold the GIL, and with a long text hold up every running stream
+        (encoding,) = self.tokenizer.encode_batch_fast([text])
+        return encoding.ids
 
 
 def _without_padding(tokenizer: Tokenizer) -> Tokenizer:

@@ -268,3 +268,15 @@ def test_a_grammar_keeps_its_wire_form(grammar):
 def test_a_grammar_that_is_none_is_named(grammar, problem):
     (found,) = problems({"grammar": grammar})
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_prompt_over_the_size_limit_is_refused_before_it_is_tokenized(strict):
+    def count_tokens(text):
+        raise AssertionError("it must not be tokenized")
+
+    body = {"inputs": "é" * 51, "parameters": {}}
+    with pytest.raises(InvalidParameterError, match=r"must be <= 100 bytes\. Given: 102"):
+        validate_request(
+            body, limits=Limits(max_input_bytes=100), count_tokens=count_tokens, strict_tgi=strict
+        )
