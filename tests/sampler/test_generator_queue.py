@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
-from scripted_models import Watched, hash_row, request, wire
+from scripted_models import PATIENCE, Watched, hash_row, request, wire
 
 from sampler.errors import (
     GrammarError,
@@ -67,6 +68,26 @@ def test_a_free_row_is_no_waiting_place(make_generator):
         generator.generate_stream(request("a", **SETTINGS))
     model.let_go()
     assert len({str(wire(stream)) for stream in streams}) == 1
+
+
+def test_a_request_counts_while_it_is_given_its_row(make_generator, monkeypatch):
+    generator = make_generator(max_batch_size=1, max_waiting=1)
+    entered, free = threading.Event(), threading.Event()
+    add = generator._scheduler._sampler.add
+
+    def slow_add(*arguments):
+        entered.set()
+        assert free.wait(PATIENCE)
+        return add(*arguments)
+
+    monkeypatch.setattr(generator._scheduler._sampler, "add", slow_add)
+    streams = [generator.generate_stream(request("a", **SETTINGS))]
+    assert entered.wait(PATIENCE)
+    streams.append(generator.generate_stream(request("b", **SETTINGS)))
+    with pytest.raises(OverloadedError):
+        generator.generate_stream(request("c", **SETTINGS))
+    free.set()
+    assert [len(list(stream)) for stream in streams] == [3, 3]
 
 
 @pytest.mark.parametrize(
