@@ -157,7 +157,7 @@ def _share(rng: np.random.Generator) -> float:
 
 def _bias(rng: np.random.Generator, size: int) -> dict[int, float]:
     ids = rng.integers(0, size, rng.integers(0, 6)).tolist()
-    special = [-np.inf, 1e38, -1e300, 100.0, -100.0]
+    special = [-np.inf, 1e38, -3.4e38, 100.0, -100.0]
     return {i: float(rng.choice(special) if _chance(rng, 0.3) else rng.normal() * 4) for i in ids}
 
 
