@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.arrays import as_logits
-from sampler.errors import InvalidParameterError, ModelCallbackError, shown
+from sampler.errors import InvalidParameterError, ModelCallbackError, SamplerError, shown
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ class Model(Protocol):
     It gives floating-point [len(batch), columns]; columns beyond the vocabulary are padding. An
     object may also have ``release(id)``, called once when a sequence leaves; ``prompt_logits(view)
     -> [len(view.token_ids), columns]``, used for `decoder_input_details` (without it the prompt is
-    fed token by token); and ``vocab_size``.
+    fed token by token); ``row_error(id)``, the `SamplerError` behind a row that cannot be drawn
+    from; and ``vocab_size``.
     """
 
     def __call__(self, batch: Sequence[SequenceView], /) -> Any:
@@ -139,6 +140,18 @@ class ModelCaller:
         """float32[len(view.token_ids), >= vocab_size]: row i follows token i."""
         method = self._model.prompt_logits  # type: ignore[attr-defined]
         return self._call(method, view, len(view.token_ids))
+
+    def row_error(self, sequence_id: int) -> SamplerError | None:
+        """Why the model gave no logits for a row, if it has `row_error` and says so."""
+        method = getattr(self._model, "row_error", None)
+        if method is None:
+            return None
+        try:
+            error = method(sequence_id)
+        except BaseException:
+            logger.exception("the model's row_error(%d) raised", sequence_id)
+            return None
+        return error if isinstance(error, SamplerError) else None
 
     def release(self, sequence_id: int) -> None:
         """Tells the model that a sequence has left; what it raises is only logged."""

@@ -239,7 +239,7 @@ class Scheduler:
 
     def _take(self, live: _Live, sampled: SampledTokens, row: int) -> None:
         if row in sampled.errors:
-            raise sampled.errors[row]
+            raise self._model.row_error(live.candidate.context.view.id) or sampled.errors[row]
         live.candidate.take(
             Draw(
                 token_id=int(sampled.token_ids[row]),

@@ -18,6 +18,7 @@ from scripted_models import (
 )
 
 from sampler import Generator
+from sampler.errors import LogitsError, OverloadedError
 
 SETTINGS = {"max_new_tokens": 12, "do_sample": True, "seed": 3, "details": True, "top_n_tokens": 2}
 ASKED = request("a prompt", decoder_input_details=True, best_of=2, **SETTINGS)
@@ -224,3 +225,36 @@ def large_vocabulary(size):
     small = byte_vocabulary()
     token_bytes = small._token_bytes + tuple(b"%d" % i for i in range(small.size, size))
     return type(small)(small.tokenizer, small.eos_token_ids, small.special_token_ids, token_bytes)
+
+
+class FailsFirst:
+    """Gives NaN for its first sequence, and says why in its own way."""
+
+    def __init__(self, why):
+        self.why = why
+        self.failed = None
+
+    def __call__(self, batch):
+        self.failed = batch[0].id if self.failed is None else self.failed
+        logits = hash_model(batch)
+        for row, view in enumerate(batch):
+            if view.id == self.failed:
+                logits[row] = np.nan
+        return logits
+
+    def row_error(self, sequence_id):
+        assert sequence_id == self.failed
+        if isinstance(self.why, BaseException):
+            raise self.why
+        return self.why() if self.why else None
+
+
+@pytest.mark.parametrize(
+    ("why", "kind"),
+    [(OverloadedError, OverloadedError), (None, LogitsError), (ValueError("no"), LogitsError)],
+)
+def test_a_model_can_name_the_error_of_a_row_it_failed(make_generator, why, kind):
+    generator = make_generator(FailsFirst(why))
+    with pytest.raises(kind):
+        generator.generate(ASKED)
+    assert generator.generate(request("b", **SETTINGS)).generated_text
