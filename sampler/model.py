@@ -139,7 +139,12 @@ class ModelCaller:
     def prompt_logits(self, view: SequenceView) -> npt.NDArray[np.float32]:
         """float32[len(view.token_ids), >= vocab_size]: row i follows token i."""
         method = self._model.prompt_logits  # type: ignore[attr-defined]
-        return self._call(method, view, len(view.token_ids))
+        try:
+            return self._call(method, view, len(view.token_ids))
+        except ModelCallbackError as error:
+            if (own := self.row_error(view.id)) is not None:
+                raise own from error
+            raise
 
     def row_error(self, sequence_id: int) -> SamplerError | None:
         """Why the model gave no logits for a row, if it has `row_error` and says so."""

@@ -399,3 +399,19 @@ def test_after_warming_up_nothing_is_left_to_compile(path):
         text=True,
     )
     assert done.stdout == "True True\n", done.stderr
+
+
+def test_a_sequence_that_could_not_run_alone_takes_no_other_with_it(path):
+    model = GGUFModel(path, kv_cache_bytes=4 * BLOCK_BYTES)
+    alone = bits(GGUFModel(path)([view(2, [2] * 5)]))
+    logits = model([view(1, [1] * 60 + [2] * (4 * BLOCK_TOKENS - 59)), view(2, [2] * 5)])
+    assert isinstance(model.row_error(1), CacheFullError)
+    assert model.row_error(2) is None
+    assert bits(logits[1:]) == alone
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidParameterError, match="it is not a file"):
+        GGUFModel(pipe)

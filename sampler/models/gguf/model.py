@@ -7,6 +7,7 @@ What goes wrong with one sequence is told of that sequence alone: its row of log
 fails the row, and `row_error` says why.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ class GGUFModel:
     eos_token_ids : ids that end a sequence
     chat_template : a `ChatTemplate`, or None
 
+    Give each generator a model of its own: sequences are told apart by the ids of one generator.
+
     Raises
     ------
     GGUFError : the file cannot be read, or holds what is not supported
@@ -113,12 +116,17 @@ class GGUFModel:
         self.context_length = config.context_length
         self._kv_cache_bytes = kv_cache_bytes
         self._states: dict[object, _State] = {}  # in the order of arrival
+        self._lock = threading.RLock()  # its work arrays serve one call at a time
 
     def __call__(self, batch: Sequence[SequenceView]) -> Floats:
         """Logits of the next token of each sequence: float32[len(batch), vocab_size].
 
         The row of a sequence that has failed is NaN; `row_error` says why.
         """
+        with self._lock:
+            return self._rows(batch)
+
+    def _rows(self, batch: Sequence[SequenceView]) -> Floats:
         contexts = {view.id: np.array(view.token_ids, np.int64) for view in batch}
         for key, ids in contexts.items():
             self._prepare(self._states.setdefault(key, _State()), ids)
@@ -128,7 +136,12 @@ class GGUFModel:
         states = [self._states[key] for key in running]
         ids_of = [contexts[key] for key in running]
         row_of = {key: row for row, key in enumerate(running)}
-        logits = self._last_logits(states, ids_of)
+        try:
+            logits = self._last_logits(states, ids_of)
+        except BaseException:  # what was half written must not be found by others
+            for state in states:
+                self._clear(state)
+            raise
         if len(running) == len(batch):
             return logits
         answer = np.full((len(batch), self.vocab_size), np.nan, np.float32)
@@ -146,6 +159,10 @@ class GGUFModel:
         ------
         SamplerError : what `row_error` says of the sequence; more than MAX_PROMPT_LOGITS_BYTES
         """
+        with self._lock:
+            return self._prompt_rows(view)
+
+    def _prompt_rows(self, view: SequenceView) -> Floats:
         ids = np.array(view.token_ids, np.int64)
         size = len(ids) * self.vocab_size * 4
         if size > MAX_PROMPT_LOGITS_BYTES:
@@ -166,14 +183,16 @@ class GGUFModel:
 
     def row_error(self, id: object) -> SamplerError | None:
         """Why the sequence `id` gets no logits any more; None while it does."""
-        state = self._states.get(id)
-        return None if state is None else state.error
+        with self._lock:
+            state = self._states.get(id)
+            return None if state is None else state.error
 
     def release(self, id: object) -> None:
         """Nothing; the sequence `id` is forgotten, its blocks may serve others."""
-        state = self._states.pop(id, None)
-        if state is not None:
-            self._clear(state)
+        with self._lock:
+            state = self._states.pop(id, None)
+            if state is not None:
+                self._clear(state)
 
     def _prepare(self, state: _State, ids: Ids) -> None:
         """Makes the state one of `ids` without at least their last token."""
@@ -198,6 +217,11 @@ class GGUFModel:
             message = f"`token_ids` must be >= 0 and < {self.vocab_size}."
             message += f" Given: {ids.min()} to {ids.max()}"
             self._fail(state, InvalidParameterError(message))
+        elif -(-len(ids) // BLOCK_TOKENS) > len(self._cache.blocks):
+            # it could not even run alone, so no other sequence may suffer for it
+            most = len(self._cache.blocks) * BLOCK_TOKENS
+            message = f"`kv_cache_bytes` of {self._kv_cache_bytes} has room for {most} tokens."
+            self._fail(state, CacheFullError(f"{message} Given: {len(ids)}"))
 
     def _reserve(self, state: _State, length: int) -> None:
         """Takes blocks for `length` tokens; where there are none, the newest sequence fails."""
