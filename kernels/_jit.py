@@ -55,17 +55,34 @@ def _cache_folder() -> Path | None:
 CACHE_FOLDER = _cache_folder()
 
 
+def _compiled(function: Function, inline: bool) -> Function:
+    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    # read once, while the function is decorated; other users of Numba keep their setting
+    numba.config.CACHE_DIR = str(CACHE_FOLDER or given)  # type: ignore[attr-defined]
+    try:
+        compiled: Any = numba.njit(
+            function,
+            cache=CACHE_FOLDER is not None,
+            nogil=True,
+            error_model="numpy",
+            forceinline=inline,
+            # kernels make no arrays: counting references to those they are given costs more than
+            # the work itself
+            _nrt=False,
+        )
+    finally:
+        numba.config.CACHE_DIR = given  # type: ignore[attr-defined]
+    return cast(Function, compiled)
+
+
 def kernel(function: Function) -> Function:
     """The compiled `function`: cached on disk, without the GIL, IEEE arithmetic as written.
 
     Where no cache folder is writable the function is compiled anew in each process.
     """
-    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    # read once, while the function is decorated; other users of Numba keep their setting
-    numba.config.CACHE_DIR = str(CACHE_FOLDER or given)  # type: ignore[attr-defined]
-    try:
-        cached = CACHE_FOLDER is not None
-        compiled: Any = numba.njit(function, cache=cached, nogil=True, error_model="numpy")
-    finally:
-        numba.config.CACHE_DIR = given  # type: ignore[attr-defined]
-    return cast(Function, compiled)
+    return _compiled(function, inline=False)
+
+
+def inlined(function: Function) -> Function:
+    """As `kernel`, for what is called once for each id: its code becomes part of its callers'."""
+    return _compiled(function, inline=True)

@@ -14,12 +14,12 @@ only); green list, Kirchenbauer et al. (arXiv 2301.10226).
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, Record, kernel
+from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
 from sampler.kernels.green_list import is_green
 from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED
 
 
-@kernel
+@inlined
 def edited(z: float, row: Record, entry: Record) -> float:
     """One logit after penalties and bias, `entry` a TOUCHED; each is rounded to float32 once."""
     penalty = row["repetition_penalty"]
@@ -35,7 +35,7 @@ def edited(z: float, row: Record, entry: Record) -> float:
     return z
 
 
-@kernel
+@inlined
 def marked(z: float, row: Record, token_id: int) -> float:
     """One logit after the watermark: `green_delta` more where the id is green."""
     if row["green"] and is_green(row["green_seed"], token_id, row["green_threshold"]):

@@ -11,7 +11,7 @@ Source: Kirchenbauer et al. (arXiv 2301.10226), algorithm 2; mix64 is the finali
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Word, kernel
+from sampler.kernels._jit import Array, Word, inlined, kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
 _GOLDEN64 = np.uint64(0x9E3779B97F4A7C15)
@@ -28,14 +28,14 @@ _31 = np.uint64(31)
 _32 = np.uint64(32)
 
 
-@kernel
+@inlined
 def _mix64(x: Word) -> Word:
     x = (x ^ (x >> _30)) * _MIX_A
     x = (x ^ (x >> _27)) * _MIX_B
     return x ^ (x >> _31)
 
 
-@kernel
+@inlined
 def _fmix32(x: Word) -> Word:
     x = ((x ^ (x >> _16)) * _FMIX_A) & _LOW
     x = ((x ^ (x >> _13)) * _FMIX_B) & _LOW
@@ -43,15 +43,18 @@ def _fmix32(x: Word) -> Word:
 
 
 @kernel
-def context_seed(key: Word, context: Array, width: int) -> Word:
-    """The seed (uint64) of the list that follows the last `width` ids of `context` (int64[n])."""
+def context_seed(key: Word, recent: Array, size: int, width: int) -> Word:
+    """The seed (uint64) of the list that follows a context of `size` >= `width` tokens.
+
+    recent : int64[n], n >= width, the last tokens as a ring: the i-th of the context at i % n.
+    """
     seed = np.uint64(key)
-    for i in range(len(context) - width, len(context)):
-        seed = _mix64((seed ^ np.uint64(context[i])) + _GOLDEN64)
+    for i in range(size - width, size):
+        seed = _mix64((seed ^ np.uint64(recent[i % len(recent)])) + _GOLDEN64)
     return seed
 
 
-@kernel
+@inlined
 def is_green(seed: Word, token_id: int, threshold: Word) -> bool:
     """Whether `token_id` is in the list of `seed`; `threshold` is gamma * 2**32 as uint64."""
     hashed = (np.uint64(token_id) * _GOLDEN32 + (seed & _LOW)) & _LOW

@@ -29,19 +29,25 @@ _BYTE, _SHORT, _INTEGER = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _FLOAT = ir.FloatType()
 _BYTES, _SHORTS = ir.VectorType(_BYTE, LANES), ir.VectorType(_SHORT, LANES)
 _INTEGERS, _FLOATS = ir.VectorType(_INTEGER, LANES), ir.VectorType(_FLOAT, LANES)
+_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 
 
 class _LanesType(types.Type):
-    """The Numba type of `Lanes`."""
+    """The Numba type of sixteen numbers, `vector` in LLVM."""
+
+    def __init__(self, name: str, vector: Any) -> None:
+        super().__init__(name)  # type: ignore[no-untyped-call]
+        self.vector = vector
 
 
-_LANES = _LanesType("float32x16")
+_LANES = _LanesType("float32x16", _FLOATS)
+_WIDE_LANES = _LanesType("float64x16", _DOUBLES)
 
 
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _FLOATS)  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, kind.vector)  # type: ignore[no-untyped-call]
 
 
 def _operation(result: Any, build: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
@@ -101,6 +107,18 @@ def _build_fold(builder: Any, vector: Any) -> Any:
         high = _shuffled(builder, vector, list(range(width, 2 * width)))
         vector = builder.fadd(low, high)
     return builder.extract_element(vector, _INTEGER(0))
+
+
+def _build_times_power(builder: Any, vector: Any, steps: Any) -> Any:
+    shift = builder.shl(builder.bitcast(steps, _INTEGERS), _same(_INTEGERS, 23))
+    return builder.bitcast(builder.add(builder.bitcast(vector, _INTEGERS), shift), _FLOATS)
+
+
+def _build_fused(builder: Any, left: Any, right: Any, addend: Any) -> Any:
+    name = f"llvm.fmuladd.v{LANES}f32"
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(function, [left, right, addend])
 
 
 def _build_half(builder: Any, half: Any, integer: Any, floating: Any) -> Any:
@@ -175,6 +193,49 @@ def add(left: Lanes, right: Lanes) -> Lanes:
 def multiply(left: Lanes, right: Lanes) -> Lanes:
     """The product of each lane."""
     return left * right
+
+
+@_operation(_LANES, lambda b, left, right: b.fsub(left, right))
+def subtract(left: Lanes, right: Lanes) -> Lanes:
+    """The difference of each lane."""
+    return left - right
+
+
+@_operation(_LANES, _build_fused)
+def fused(left: Lanes, right: Lanes, addend: Lanes) -> Lanes:
+    """left * right + addend: rounded once where the processor has such an instruction, else twice.
+
+    Only for results whose error is bounded either way; `multiply_add` is the same everywhere.
+    """
+    return left * right + addend
+
+
+@_operation(_LANES, _build_times_power)
+def times_power(lanes: Lanes, steps: Lanes) -> Lanes:
+    """lanes * 2**k, with k the lowest bits of `steps` = 1.5 * 2**23 + k; no lane leaves the normals.
+
+    Adding 1.5 * 2**23 rounds to an integer and leaves it in the lowest bits.
+    """
+    exponents = steps.view(np.int32) << 23
+    return (lanes.view(np.int32) + exponents).view(np.float32)
+
+
+@_operation(_WIDE_LANES, lambda builder: _same(_DOUBLES, 0.0))
+def wide_zeros() -> Lanes:
+    """Sixteen float64 zeros."""
+    return np.zeros(LANES)
+
+
+@_operation(_WIDE_LANES, lambda b, total, lanes: b.fadd(total, b.fpext(lanes, _DOUBLES)))
+def add_widened(total: Lanes, lanes: Lanes) -> Lanes:
+    """The sum of each lane; `total` is sixteen float64."""
+    return total + lanes
+
+
+@_operation(types.float64, _build_fold)
+def wide_fold(lanes: Lanes) -> float:
+    """As `fold`, of sixteen float64."""
+    return fold(lanes)
 
 
 @_operation(types.float32, _build_fold)

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from sampler.kernels._jit import Array, kernel
+from sampler.kernels._jit import Array, inlined, kernel
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 to 33 bits, so that k * _LN2_HIGH is exact
@@ -29,7 +29,7 @@ _ATANH = np.array([2.0 / (2 * i + 1) for i in range(11)])
 BLOCK = 256
 
 
-@kernel
+@inlined
 def exp_of_negative(t: float) -> float:
     """e**t for t <= 0, -inf included; gradual underflow, 0 below -745.14."""
     if t < -746.0:
@@ -59,7 +59,7 @@ def log(x: float) -> float:
     return float(exponent * _LN2_HIGH - ((s * (f - square * series) - exponent * _LN2_LOW) - f))
 
 
-@kernel
+@inlined
 def block_sum(values: Array, start: int, stop: int) -> float:
     """values[start] + ... + values[stop - 1], in this order; one block of a `total`."""
     partial = 0.0

@@ -1,24 +1,28 @@
 """What the kernels of one row share: its parameters, its workspace and its outcomes.
 
-Workspace (`work`), allocated once by the caller for V ids and passed on whole: ids int32[V],
-columns float64[4, V], keys int64[V], indices int32[V], bins float64[3, DIGITS], maxima float32[one
-for each lane of each block]. The candidates of a row are ids[:n], ascending, each with its columns.
+A workspace is one array of int64, made once by the caller for V ids; `views_of` parts it into
+`work`: ids int32[V], columns float64[4, V], keys int64[V], indices int32[V], bins float64[3,
+DIGITS], maxima float32[one for each lane of each block], changed float32[V], sums float64[one for
+each block]. The candidates of a row are ids[:n], ascending, each with its columns.
 
-Edits (`edits`) of one row: table TOUCHED[n], of which the first `touched_size` count, distinct ids;
-touched int32[ceil(V / 32)], the bits of these ids.
+State of the rows (`state`), one entry or row of each array for each slot: parameters ROW[slots],
+tables TOUCHED[slots, n], of which the first `touched_size` count, distinct ids; touched
+int32[slots, ceil(V / 32)], the bits of these ids; recent int64[slots, RECENT], the last tokens of
+the context as a ring, the i-th of the context at i % RECENT.
 """
 
 import numpy as np
 
-from sampler.kernels._jit import Arrays
+from sampler.kernels._jit import Array, Arrays, kernel
 from sampler.kernels.lanes import LANES
 from sampler.kernels.selection import DIGITS
 
 NOT_FINITE = -1
 NOTHING_ALLOWED = -2
-UNDECIDED = -3  # a fast path that cannot tell; never seen outside the kernels
+UNDECIDED = -3  # a fast path that cannot tell; the plain one can
 
 BLOCK = 512  # ids that are scanned together
+RECENT = 16  # tokens that a green list can depend on
 
 # Rows of `columns`
 Z = 0  # the edited logit, exactly a float32
@@ -30,7 +34,12 @@ ROW = np.dtype(
     [
         ("greedy", np.bool_),
         ("raw_logprobs", np.bool_),
-        ("green", np.bool_),
+        ("green", np.bool_),  # whether the next token has a green list, of `green_seed`
+        ("green_width", np.int64),  # tokens that a list depends on; 0 is no watermark
+        ("green_key", np.uint64),
+        ("green_seed", np.uint64),
+        ("green_delta", np.float64),
+        ("green_threshold", np.uint64),
         ("top_k", np.int64),
         ("top_n", np.int64),
         ("temperature", np.float64),
@@ -40,13 +49,12 @@ ROW = np.dtype(
         ("repetition_penalty", np.float64),
         ("frequency_penalty", np.float64),
         ("presence_penalty", np.float64),
-        ("green_delta", np.float64),
-        ("green_threshold", np.uint64),
-        ("green_seed", np.uint64),
         ("seed", np.uint64),
-        ("position", np.int64),
+        ("position", np.int64),  # of the next token among the generated ones
+        ("context_size", np.int64),  # tokens of the prompt and generated ones
         ("touched_size", np.int64),
-    ]
+    ],
+    align=True,
 )
 
 # An id that penalties or biases touch: how often it occurs in the context and among the generated
@@ -61,13 +69,41 @@ TOUCHED = np.dtype(
 )
 
 
-def workspace(vocab_size: int) -> Arrays:
-    """The arrays that every kernel of this file works in, for rows of `vocab_size` ids."""
+def workspace(vocab_size: int) -> Array:
+    """A workspace for rows of `vocab_size` ids."""
+    words = np.empty(_starts(vocab_size)[-1], np.int64)
+    words[0] = vocab_size
+    return words
+
+
+@kernel
+def _starts(vocab_size: int) -> tuple[int, ...]:
+    """Where each array of a workspace begins, in words of 64 bits, and where the last ends."""
+    half, blocks = -(-vocab_size // 2), -(-vocab_size // BLOCK)
+    columns = 1 + half
+    keys = columns + 4 * vocab_size
+    indices = keys + vocab_size
+    bins = indices + half
+    maxima = bins + 3 * DIGITS
+    changed = maxima + blocks * LANES // 2
+    sums = changed + half
+    return columns, keys, indices, bins, maxima, changed, sums, sums + blocks
+
+
+def arrays_of(words: Array) -> Arrays:
+    """The arrays of a workspace; compiled: `views_of`."""
+    size = words[0]
+    columns, keys, indices, bins, maxima, changed, sums, end = _starts(size)
     return (
-        np.empty(vocab_size, np.int32),
-        np.empty((4, vocab_size), np.float64),
-        np.empty(vocab_size, np.int64),
-        np.empty(vocab_size, np.int32),
-        np.empty((3, DIGITS), np.float64),
-        np.empty(-(-vocab_size // BLOCK) * LANES, np.float32),
+        words[1:columns].view(np.int32)[:size],
+        words[columns:keys].view(np.float64).reshape(4, size),
+        words[keys:indices],
+        words[indices:bins].view(np.int32)[:size],
+        words[bins:maxima].view(np.float64).reshape(3, DIGITS),
+        words[maxima:changed].view(np.float32),
+        words[changed:sums].view(np.float32)[:size],
+        words[sums:end].view(np.float64),
     )
+
+
+views_of = kernel(arrays_of)  # a kernel cannot hand arrays back to Python

@@ -11,14 +11,14 @@ Elements are stored in ascending token id, so "then lower id" is "then lower ind
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, kernel
+from sampler.kernels._jit import Array, Arrays, inlined, kernel
 
 DIGITS = 2048  # 11 bits
-_SMALL = 96  # a group of this size is sorted instead of opened further
+FEW = 96  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-@kernel
+@inlined
 def order_keys(values: Array, size: int, keys: Array) -> None:
     """keys[i] < keys[j] exactly when values[i] < values[j] (float64, no NaN, no -0.0)."""
     bits = values.view(np.int64)
@@ -70,6 +70,15 @@ def _sort_by_rank(keys: Array, group: Array) -> None:
 
 
 @kernel
+def rank_few(values: Array, size: int, keys: Array, indices: Array) -> None:
+    """indices[:size] = the indices of `values` by value, descending, then lower index."""
+    order_keys(values, size, keys)
+    for i in range(size):
+        indices[i] = i
+    _sort_by_rank(keys, indices[:size])
+
+
+@kernel
 def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays) -> int:
     """The index of the last element that stays when each stays whose higher ranks weigh < limit.
 
@@ -81,7 +90,7 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
         indices[i] = i
     above = 0.0
     for level in range(6):
-        if size <= _SMALL:
+        if size <= FEW:
             break
         shift = max(53 - 11 * level, 0)  # the last digit overlaps its neighbour by two bits
         _add_by_digit(keys, masses, indices[:size], shift, bins)
@@ -97,7 +106,7 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
                 break
         above = above_opened
         size = _keep_digit(keys, indices[:size], shift, opened)
-    if size <= _SMALL:  # else all keys are equal, and in order
+    if size <= FEW:  # else all keys are equal, and in order
         _sort_by_rank(keys, indices[:size])
     for j in range(size):
         above += masses[indices[j]]

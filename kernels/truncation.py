@@ -5,10 +5,12 @@ place, so the candidates stay in ascending id and nothing has to be sorted back 
 works on what the one before kept; masses are relative to that set's total.
 """
 
-from sampler.kernels._jit import Array, Arrays, kernel
+import numpy as np
+
+from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.numeric import exp_of_negative, log, total
 from sampler.kernels.row import EXPONENT, RANK, WEIGHT, Z
-from sampler.kernels.selection import keep_prefix, last_kept, order_keys
+from sampler.kernels.selection import FEW, keep_prefix, last_kept, order_keys, rank_few
 
 
 @kernel
@@ -38,36 +40,42 @@ def _cut(size: int, masses: Array, limit: float, work: Arrays) -> int:
 def cut_top_k(size: int, k: int, work: Arrays) -> int:
     """The first k by logit, then lower id."""
     columns = work[1]
-    columns[RANK, :size] = columns[Z, :size]
-    columns[WEIGHT, :size] = 1.0
+    for i in range(size):
+        columns[RANK, i] = columns[Z, i]
+        columns[WEIGHT, i] = 1.0
     return _cut(size, columns[WEIGHT], float(k), work)
 
 
 @kernel
-def cut_top_p(size: int, p: float, work: Arrays) -> int:
-    """The shortest most probable set of mass p (Holtzman et al., arXiv 1904.09751, section 3.1)."""
+def cut_top_p(size: int, limit: float, work: Arrays) -> int:
+    """The shortest most probable set of weight `limit` (Holtzman et al., arXiv 1904.09751, 3.1)."""
     columns = work[1]
-    columns[RANK, :size] = columns[Z, :size]
-    limit = p * total(columns[WEIGHT], size)
+    for i in range(size):
+        columns[RANK, i] = columns[Z, i]
     return _cut(size, columns[WEIGHT], limit, work)
 
 
 @kernel
-def cut_typical(size: int, p: float, work: Arrays) -> int:
-    """The shortest most typical set of mass p (Meister et al., arXiv 2202.00666, section 3.1).
-
-    With t the exponent and Z the total, -log p = log Z - t and the entropy is log Z - sum(w t) / Z,
-    so |-log p - H| = |sum(w t) / Z - t|: no logarithm, and equal logits have equal keys.
-    """
-    columns = work[1]
-    mass = total(columns[WEIGHT], size)
+def weighted_exponents(size: int, columns: Array) -> float:
+    """The sum of weight * exponent; RANK is written over."""
     for i in range(size):
         weight = columns[WEIGHT, i]
         columns[RANK, i] = weight * columns[EXPONENT, i] if weight > 0.0 else 0.0
-    centre = total(columns[RANK], size) / mass
+    return total(columns[RANK], size)
+
+
+@kernel
+def cut_typical(size: int, centre: float, limit: float, work: Arrays) -> int:
+    """The shortest most typical set of weight `limit` (Meister et al., arXiv 2202.00666, 3.1).
+
+    With t the exponent and Z the total, -log p = log Z - t and the entropy is log Z - sum(w t) / Z,
+    so |-log p - H| = |centre - t| with centre = sum(w t) / Z: no logarithm, and equal logits have
+    equal keys.
+    """
+    columns = work[1]
     for i in range(size):
         columns[RANK, i] = -abs(centre - columns[EXPONENT, i]) + 0.0
-    return _cut(size, columns[WEIGHT], p * mass, work)
+    return _cut(size, columns[WEIGHT], limit, work)
 
 
 @kernel
@@ -85,6 +93,88 @@ def cut_min_p(size: int, min_p: float, work: Arrays) -> int:
                 columns[c, kept] = columns[c, i]
             kept += 1
     return kept
+
+
+@kernel
+def _keep_marked(size: int, work: Arrays) -> int:
+    """The number of candidates whose index is marked by a key of 1, moved to the front."""
+    ids, columns, keys = work[0], work[1], work[2]
+    kept = 0
+    for i in range(size):
+        if keys[i] == 1:
+            ids[kept] = ids[i]
+            columns[Z, kept] = columns[Z, i]
+            columns[EXPONENT, kept] = columns[EXPONENT, i]
+            columns[WEIGHT, kept] = columns[WEIGHT, i]
+            kept += 1
+    return kept
+
+
+@kernel
+def truncate_ranked(row: Record, size: int, work: Arrays) -> int:
+    """What top_k, top_p and min_p leave of a few candidates, weighed here; sorted only once."""
+    columns, keys, indices = work[1], work[2], work[3]
+    rank_few(columns[Z], size, keys, indices)
+    top_k = row["top_k"]
+    kept = min(top_k, size) if top_k > 0 else size
+    highest, temperature = columns[Z, indices[0]], row["temperature"]
+    mass = 0.0
+    for i in range(size):
+        keys[i] = 0
+    for j in range(kept):
+        i = indices[j]
+        difference = columns[Z, i] - highest
+        exponent = difference / temperature if difference < 0.0 else 0.0
+        columns[EXPONENT, i] = exponent
+        columns[WEIGHT, i] = exp_of_negative(exponent)
+        mass += columns[WEIGHT, i]
+    limit = row["top_p"] * mass if row["top_p"] < 1.0 else np.inf
+    above = 0.0
+    for j in range(kept):
+        weight = columns[WEIGHT, indices[j]]
+        if above >= limit or weight < row["min_p"]:  # the highest weight is 1
+            break
+        keys[indices[j]] = 1
+        above += weight
+    return _keep_marked(size, work)
+
+
+@kernel
+def cut_by_typical_p(row: Record, size: int, work: Arrays) -> int:
+    """What `typical_p` of the row leaves of weighed candidates."""
+    if row["typical_p"] == 1.0:
+        return size
+    columns = work[1]
+    mass = total(columns[WEIGHT], size)
+    centre = weighted_exponents(size, columns) / mass
+    return cut_typical(size, centre, row["typical_p"] * mass, work)
+
+
+@kernel
+def cut_by_min_p(row: Record, size: int, work: Arrays) -> int:
+    """What `min_p` of the row leaves of weighed candidates."""
+    return cut_min_p(size, row["min_p"], work) if row["min_p"] > 0.0 else size
+
+
+@kernel
+def truncate(row: Record, size: int, work: Arrays) -> int:
+    """What top_p, typical_p and min_p of the row leave of weighed candidates, in this order."""
+    if row["top_p"] < 1.0:
+        limit = row["top_p"] * total(work[1][WEIGHT], size)
+        size = cut_top_p(size, limit, work)
+    size = cut_by_typical_p(row, size, work)
+    return cut_by_min_p(row, size, work)
+
+
+@kernel
+def weigh_and_truncate(row: Record, size: int, work: Arrays) -> int:
+    """What top_k and all other truncations leave of candidates that have their Z."""
+    if size <= FEW and row["typical_p"] == 1.0:
+        return truncate_ranked(row, size, work)
+    if 0 < row["top_k"] < size:
+        size = cut_top_k(size, row["top_k"], work)
+    weigh(work[1], size, row["temperature"])
+    return truncate(row, size, work)
 
 
 @kernel

@@ -6,7 +6,7 @@ of one row enters another's arithmetic.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from operator import index
 from typing import Any, NamedTuple
@@ -16,10 +16,21 @@ import numpy.typing as npt
 
 from sampler.arrays import as_bitmask, as_logits
 from sampler.errors import InvalidParameterError, LogitsError, SamplerError
-from sampler.kernels.green_list import context_seed
-from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, ROW, TOUCHED, workspace
-from sampler.kernels.sampling import sample_batch, score_tokens
-from sampler.parameters import SamplingParameters, Watermark
+from sampler.kernels.few import sample_few
+from sampler.kernels.row import (
+    NOT_FINITE,
+    NOTHING_ALLOWED,
+    RECENT,
+    ROW,
+    TOUCHED,
+    UNDECIDED,
+    workspace,
+)
+from sampler.kernels.sampling import sample_plain, score_tokens
+from sampler.kernels.wide import sample_wide
+from sampler.parameters import SamplingParameters
+
+Kernel = Callable[..., None]
 
 STATUS_TEXTS = {
     NOT_FINITE: "logits must not be NaN or +inf at an allowed token",
@@ -55,10 +66,10 @@ class _Row:
         self.parameters = parameters
         self.seed = seed
         self.slot = slot
+        self.kernel = sample_plain
         self.history: list[int] = []
         self.prompt_length = 0
         self.columns: dict[int, int] = {}  # touched token id -> column of the slot's table
-        self.watermark = parameters.watermark_scheme
         self.penalised = (
             parameters.repetition_penalty != 1.0
             or parameters.frequency_penalty != 0.0
@@ -67,11 +78,38 @@ class _Row:
 
 
 class _Batch(NamedTuple):
-    """Rows to draw for, their slots, and how many alternatives are reported at most."""
+    """Rows to draw for, and how.
+
+    Attributes
+    ----------
+    rows : in the order of the logits
+    calls : a kernel each, with int64[2, n]: rows of the logits and their slots
+    width : how many alternatives are reported at most
+    no_top : the arrays of alternatives when there are none: nobody can write to them
+    """
 
     rows: list[_Row]
-    slots: npt.NDArray[np.int64]
+    calls: list[tuple[Kernel, npt.NDArray[np.int64]]]
     width: int
+    no_top: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
+
+
+# Rows shorter than this are read several times faster than a call is made
+_SHORTEST = 1024
+_IDS_PER_CANDIDATE = 64
+
+
+def _kernel_for(parameters: SamplingParameters, vocab_size: int) -> Kernel:
+    """The kernel that is fastest for a row; each gives the same tokens, or says UNDECIDED."""
+    if vocab_size < _SHORTEST:
+        return sample_plain
+    if parameters.is_greedy:
+        return sample_wide
+    if parameters.top_k > 0:
+        return sample_few if parameters.top_k * _IDS_PER_CANDIDATE <= vocab_size else sample_plain
+    if parameters.top_p < 1.0 or parameters.typical_p < 1.0 or parameters.min_p == 0.0:
+        return sample_wide
+    return sample_few
 
 
 class BatchSampler:
@@ -99,10 +137,17 @@ class BatchSampler:
         self._everyone: _Batch | None = None  # all rows, until one joins or leaves
         self._free = list(range(max_batch_size - 1, -1, -1))
         self._parameters = np.zeros(max_batch_size, ROW)
-        self._positions = self._parameters["position"]  # a view
         self._tables = np.zeros((max_batch_size, 16), TOUCHED)
         self._touched = np.zeros((max_batch_size, -(-vocab_size // 32)), np.int32)
+        self._recent = np.zeros((max_batch_size, RECENT), np.int64)
         self._work = workspace(vocab_size)
+        self._state = (
+            self._parameters,
+            self._tables,
+            self._touched,
+            self._recent,
+            self._work,
+        )
         self._no_bitmask = np.zeros((max_batch_size, 1), np.int32)
 
     def add(self, parameters: SamplingParameters, prompt_token_ids: Sequence[int] = ()) -> int:
@@ -131,6 +176,7 @@ class BatchSampler:
             )
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
         row = _Row(parameters, seed, self._free.pop())
+        row.kernel = _kernel_for(parameters, self.vocab_size)
         self._write_parameters(row)
         self._write_edits(row, bias, prompt)
         handle = self._next_handle
@@ -153,7 +199,11 @@ class BatchSampler:
     def push(self, handle: int, token_id: int) -> None:
         """Appends a token that was not drawn here; it counts as generated and takes a position."""
         (checked,) = self._checked_ids("token_id", [token_id])
-        self._accept(self._row(handle), checked)
+        row = self._row(handle)
+        row.history.append(checked)
+        if row.penalised:
+            self._count(row, checked, 1)
+        self._write_position(row)
 
     def rollback(self, handle: int, n: int) -> None:
         """Takes back the last `n` generated tokens, drawn or pushed, and their positions.
@@ -168,8 +218,7 @@ class BatchSampler:
             token_id = row.history.pop()
             if row.penalised:
                 self._count(row, token_id, -1)
-        self._positions[row.slot] -= n
-        self._seed_green_list(row)
+        self._write_position(row)
 
     def sample(
         self,
@@ -198,21 +247,38 @@ class BatchSampler:
         size = len(batch.rows)
         logits = as_logits(logits, size, self.vocab_size)
         mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, size)
-        out = (
-            np.empty(size, np.int64),
-            np.empty((2, size), np.float32),
-            np.empty((size, batch.width), np.int64),
-            np.empty((size, batch.width), np.float32),
-        )
-        sample_batch(
-            logits,
-            (mask, bitmask is not None),
-            (batch.slots, self._parameters),
-            (self._tables, self._touched),
-            self._work,
-            out,
-        )
-        return self._accept_all(batch.rows, out)
+        top = batch.no_top or _top_arrays(size, batch.width)
+        out = np.empty(size, np.int64), np.empty(size, np.float32), np.empty(size, np.float32), *top
+        masked = bitmask is not None
+        failed = 0
+        for kernel, pairs in batch.calls:
+            failed += kernel(logits, mask, masked, pairs, *self._state, *out)
+        if failed:
+            errors = self._failed((logits, mask, masked), batch, out)
+        else:
+            errors = {}
+        for row, token_id in zip(batch.rows, out[0].tolist(), strict=True):
+            if token_id >= 0:
+                row.history.append(token_id)
+                if row.penalised:
+                    self._count(row, token_id, 1)
+        return SampledTokens(*out, errors)
+
+    def _failed(
+        self, given: tuple[Any, ...], batch: _Batch, out: tuple[npt.NDArray[Any], ...]
+    ) -> dict[int, SamplerError]:
+        """Draws where a fast kernel could not tell; the errors of the rows that cannot be drawn."""
+        token_ids, logprobs, processed_logprobs = out[:3]
+        for _, pairs in batch.calls:
+            undecided = pairs[:, token_ids[pairs[0]] == UNDECIDED]
+            if undecided.size:
+                sample_plain(*given, undecided, *self._state, *out)
+        errors: dict[int, SamplerError] = {}
+        for b in np.flatnonzero(token_ids < 0).tolist():
+            errors[b] = LogitsError(STATUS_TEXTS[int(token_ids[b])])
+            token_ids[b] = -1
+            logprobs[b] = processed_logprobs[b] = -np.inf
+        return errors
 
     def score(self, logits: npt.ArrayLike, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """The model's own logprob of token_ids[i] in logits[i], float32[n]; changes no row.
@@ -234,25 +300,6 @@ class BatchSampler:
             raise LogitsError("logits must not be NaN or +inf")
         return logprobs
 
-    def _accept_all(self, rows: list[_Row], out: tuple[npt.NDArray[Any], ...]) -> SampledTokens:
-        token_ids, (logprobs, processed_logprobs), top_ids, top_logprobs = out
-        errors: dict[int, SamplerError] = {}
-        for b, (row, token_id) in enumerate(zip(rows, token_ids.tolist(), strict=True)):
-            if token_id < 0:
-                errors[b] = LogitsError(STATUS_TEXTS[token_id])
-                token_ids[b] = -1
-            else:
-                self._accept(row, token_id)
-        return SampledTokens(token_ids, logprobs, processed_logprobs, top_ids, top_logprobs, errors)
-
-    def _accept(self, row: _Row, token_id: int) -> None:
-        row.history.append(token_id)
-        if row.penalised:
-            self._count(row, token_id, 1)
-        self._positions[row.slot] += 1
-        if row.watermark is not None:
-            self._seed_green_list(row)
-
     def _count(self, row: _Row, token_id: int, change: int) -> None:
         """Notes that a generated token joined or left the context, where penalties look at it."""
         if token_id not in row.columns:
@@ -273,7 +320,7 @@ class BatchSampler:
             self._tables["occurrences"][row.slot, columns] = counts
         row.history = prompt
         row.prompt_length = len(prompt)
-        self._seed_green_list(row)
+        self._write_position(row)
 
     def _touch(self, row: _Row, token_ids: list[int]) -> None:
         """Gives ids that the row has not touched yet a column of its table each."""
@@ -282,6 +329,7 @@ class BatchSampler:
             grown = np.zeros((self.max_batch_size, 2 * size), TOUCHED)
             grown[:, : self._tables.shape[1]] = self._tables
             self._tables = grown
+            self._state = (self._parameters, grown, *self._state[2:])
         entries = self._tables[row.slot, first:size]
         entries[:] = 0
         entries["id"] = token_ids
@@ -291,32 +339,30 @@ class BatchSampler:
         np.bitwise_or.at(words, ids >> 5, np.uint32(1) << (ids & 31).astype(np.uint32))
         self._parameters[row.slot]["touched_size"] = size
 
-    def _seed_green_list(self, row: _Row) -> None:
-        watermark = row.watermark
-        if watermark is None:
-            return
-        width = watermark.context_width
-        parameters = self._parameters[row.slot]
-        parameters["green"] = len(row.history) >= width
-        if parameters["green"]:
-            context = np.array(row.history[-width:], np.int64)
-            parameters["green_seed"] = context_seed(np.uint64(watermark.key), context, width)
+    def _write_position(self, row: _Row) -> None:
+        """Tells the kernels how long the context is, and its last tokens."""
+        record, size = self._parameters[row.slot], len(row.history)
+        record["context_size"] = size
+        record["position"] = size - row.prompt_length
+        for i in range(max(size - RECENT, 0), size):
+            self._recent[row.slot, i % RECENT] = row.history[i]
 
     def _write_parameters(self, row: _Row) -> None:
         given = row.parameters
-        watermark = given.watermark_scheme or Watermark()
+        watermark = given.watermark_scheme
         record = self._parameters[row.slot]
         record["greedy"] = given.is_greedy
         record["raw_logprobs"] = given.logprobs == "raw"
-        record["green"] = False
         record["top_k"] = min(given.top_k, self.vocab_size)
         record["top_n"] = min(given.top_n_tokens, self.vocab_size)
         for name in _COPIED:
             record[name] = getattr(given, name)
-        record["green_delta"] = watermark.delta
-        record["green_threshold"] = int(watermark.gamma * 2**32)
+        record["green_width"] = watermark.context_width if watermark else 0
+        if watermark:
+            record["green_key"] = watermark.key
+            record["green_delta"] = watermark.delta
+            record["green_threshold"] = int(watermark.gamma * 2**32)
         record["seed"] = row.seed
-        record["position"] = 0
 
     def _all_rows(self) -> _Batch:
         if self._everyone is None:
@@ -333,8 +379,14 @@ class BatchSampler:
 
     def _batch(self, rows: list[_Row]) -> _Batch:
         width = max((row.parameters.top_n_tokens for row in rows), default=0)
-        slots = np.array([row.slot for row in rows], np.int64)
-        return _Batch(rows, slots, min(width, self.vocab_size))
+        pairs: dict[Kernel, list[tuple[int, int]]] = {}
+        for b, row in enumerate(rows):
+            pairs.setdefault(row.kernel, []).append((b, row.slot))
+        calls = [
+            (kernel, np.array(of_kernel, np.int64).T.copy()) for kernel, of_kernel in pairs.items()
+        ]
+        width = min(width, self.vocab_size)
+        return _Batch(rows, calls, width, None if width else _top_arrays(len(rows), 0))
 
     def _row(self, handle: int) -> _Row:
         known = isinstance(handle, Integral) and not isinstance(handle, bool)
@@ -368,6 +420,10 @@ _COPIED = (
     "frequency_penalty",
     "presence_penalty",
 )
+
+
+def _top_arrays(size: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    return np.empty((size, width), np.int64), np.empty((size, width), np.float32)
 
 
 def _check_size(name: str, value: int) -> None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sampler.arrays import as_bitmask, as_logits
 from sampler.batch_sampler import STATUS_TEXTS, BatchSampler
 from sampler.errors import InvalidParameterError, LogitsError
-from sampler.kernels.row import EXPONENT, Z
+from sampler.kernels.row import EXPONENT, Z, arrays_of
+from sampler.kernels.rows import begin_row
 from sampler.kernels.sampling import distribution_of_row
 from sampler.kernels.truncation import log_total
 from sampler.parameters import SamplingParameters
@@ -82,18 +83,21 @@ def _distribution(
 ) -> Distribution:
     """The distribution of the only row of `sampler`."""
     row = sampler._parameters[0]
-    ids, columns, *_ = sampler._work
+    work = arrays_of(sampler._work)
+    ids, columns, *_ = work
+    nothing = np.empty(0, np.int64), np.empty(0, np.float32)
+    begin_row(row, sampler._recent[0], nothing)
     size = distribution_of_row(
         logits,
         (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
         row,
         (sampler._tables[0], sampler._touched[0]),
-        sampler._work,
+        work,
     )
     if size < 0:
         raise LogitsError(STATUS_TEXTS[size])
     order = np.argsort(-columns[Z, :size], kind="stable")
-    log_mass = log_total(sampler._work, size)
+    log_mass = log_total(work, size)
     greedy = bool(row["greedy"])
     if greedy:
         order = order[:1]

@@ -1,0 +1,299 @@
+"""Weights of a whole row in one pass of float32, with a bound on their error.
+
+    weight(z) = 2**(z c - K),  c = log2(e) / T,  K an integer near B c
+
+Ids whose edited logit reaches a bound B ("head") are listed and left to float64. The others
+("bulk") are summed for each block: z c = k + r with an integer k, a polynomial for 2**r on [-1/2,
+1/2], an addition to the exponent, sums of four in float32 and of these in float64. Their relative
+error is at most `error_of`; what lies 100 powers of two below B counts as that much, too little to
+matter. The sums serve where that error decides nothing; the caller checks, and asks float64 else.
+
+Source of the method: Cody and Waite, "Software Manual for the Elementary Functions" (1980),
+chapter 6; the polynomial is a least maximum relative error fit, 1.1e-7 with rounded coefficients.
+"""
+
+import math
+
+import numpy as np
+
+from sampler.kernels._jit import Array, Arrays, inlined, kernel
+from sampler.kernels.lane_bits import lowest_bit, maximum, not_below, where
+from sampler.kernels.lanes import (
+    LANES,
+    Lanes,
+    add,
+    add_widened,
+    fused,
+    load,
+    multiply,
+    splat,
+    subtract,
+    times_power,
+    wide_fold,
+    wide_zeros,
+)
+from sampler.kernels.numeric import exp_of_negative, log
+from sampler.kernels.row import BLOCK, NOT_FINITE, UNDECIDED
+from sampler.kernels.scan import (
+    NOTHING,
+    edited_lanes,
+    edited_logit,
+    is_plain,
+    plain_view,
+    width_of,
+)
+
+LN_2 = 0.6931471805599453
+_ROUND = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
+_DEEPEST = 100.0  # powers of two below B that are told apart
+_LARGEST = 32768.0  # of |z c|
+_SMALLEST_C, _LARGEST_C = 1e-30, 1e30
+_1 = np.float32(0.6931470036506653)
+_2 = np.float32(0.24022242426872253)
+_3 = np.float32(0.05550733953714371)
+_4 = np.float32(0.009671502746641636)
+_5 = np.float32(0.001326467958278954)
+_ROUND_TO = np.float32(_ROUND)
+_ONE_FLOAT = np.float32(1.0)
+_ONE = np.uint32(1)
+_ERROR = 3.6e-7  # polynomial 1.1e-7, its rounding 1.1e-7, two additions 1.2e-7
+_PRODUCT_ERROR = 1.2e-7  # of z c where a product is rounded before it is added
+
+
+@kernel
+def is_fused() -> bool:
+    """Whether `fused` rounds once on this processor."""
+    x = splat(np.float32(1.000244140625))  # 1 + 2**-12, whose square needs 25 bits
+    squares = fused(x, x, splat(np.float32(-1.00048828125)))
+    return wide_fold(add_widened(wide_zeros(), squares)) != 0.0
+
+
+@kernel
+def scale_of(bound: float, temperature: float) -> tuple[float, float]:
+    """(c, K) for a row whose bulk lies below `bound`; K is NaN where float32 would not do."""
+    c = 1.4426950408889634 / temperature
+    if not abs(bound) * c < _LARGEST or not _SMALLEST_C < c < _LARGEST_C:
+        return c, np.nan
+    return c, math.ceil(bound * c)
+
+
+@kernel
+def corrected(total: float, count: int, scale: tuple[float, float]) -> tuple[float, float]:
+    """A factor for the bulk's sums, `total` in all, and a bound on their relative error after it.
+
+    The lanes use float32(c), which is a temperature off by up to 3e-8. The sum answers a change of
+    c by its mean logit, and of `count` terms below 1 that sum to `total` the mean lies between
+    log2(total / count) and 0, in powers of two (an entropy is at most log(count)): the middle of
+    this range stands for it.
+    """
+    c, reference = scale
+    off = (c - np.float64(np.float32(c))) / c
+    depth = log(max(count / total, 1.0)) / LN_2 if total > 1e-30 else _DEEPEST
+    exponent = off * LN_2 * (reference - 0.5 * depth)
+    # any share of the sum has its own mean, at most the whole depth from the middle, on average
+    error = _ERROR + abs(off) * (depth + 2.0)
+    if not is_fused():
+        error += _PRODUCT_ERROR * (abs(reference) + _DEEPEST)
+    return 1.0 + exponent + 0.5 * exponent * exponent, error
+
+
+@inlined
+def _lanes_of(scale: tuple[float, float]) -> Arrays:
+    """The scale in registers: c, the rounding constant, the lowest logit."""
+    c, reference = scale
+    lowest = np.float32((reference - _DEEPEST) / c)
+    return splat(np.float32(c)), splat(np.float32(_ROUND - reference)), splat(lowest)
+
+
+@inlined
+def _weights(z: Lanes, scale: Arrays) -> tuple[Lanes, Lanes]:
+    """2**(z c - K), and z c - K."""
+    c, round_to, lowest = scale
+    z = maximum(z, lowest)
+    steps = fused(z, c, round_to)
+    r = fused(z, c, subtract(round_to, steps))
+    power = fused(splat(_5), r, splat(_4))
+    power = fused(power, r, splat(_3))
+    power = fused(power, r, splat(_2))
+    power = fused(power, r, splat(_1))
+    power = fused(power, r, splat(_ONE_FLOAT))
+    exponent = add(subtract(steps, splat(_ROUND_TO)), r)
+    return times_power(power, steps), exponent
+
+
+@inlined
+def _chunk(view: Arrays, start: int) -> Arrays:
+    """The edited logits of ids start .. start + 63."""
+    return (
+        edited_lanes(view, start),
+        edited_lanes(view, start + LANES),
+        edited_lanes(view, start + 2 * LANES),
+        edited_lanes(view, start + 3 * LANES),
+    )
+
+
+@inlined
+def _head_bits(z: Arrays, limit: Lanes) -> Arrays:
+    a, b, c, d = z
+    return not_below(a, limit), not_below(b, limit), not_below(c, limit), not_below(d, limit)
+
+
+@inlined
+def _without(bits: Arrays, z: Arrays) -> Arrays:
+    """`z` with -inf where a bit is set."""
+    nothing = splat(NOTHING)
+    return (
+        where(bits[0], nothing, z[0]),
+        where(bits[1], nothing, z[1]),
+        where(bits[2], nothing, z[2]),
+        where(bits[3], nothing, z[3]),
+    )
+
+
+@inlined
+def _chunk_sum(z: Arrays, scale: Arrays) -> Lanes:
+    """The weights of a chunk, added by fours."""
+    left = add(_weights(z[0], scale)[0], _weights(z[1], scale)[0])
+    right = add(_weights(z[2], scale)[0], _weights(z[3], scale)[0])
+    return add(left, right)
+
+
+@inlined
+def _chunk_sums(z: Arrays, scale: Arrays) -> tuple[Lanes, Lanes]:
+    """As `_chunk_sum`, and of weight * (z c - K)."""
+    a, exponent_a = _weights(z[0], scale)
+    b, exponent_b = _weights(z[1], scale)
+    c, exponent_c = _weights(z[2], scale)
+    d, exponent_d = _weights(z[3], scale)
+    left = fused(a, exponent_a, multiply(b, exponent_b))
+    right = fused(c, exponent_c, multiply(d, exponent_d))
+    return add(add(a, b), add(c, d)), add(left, right)
+
+
+@kernel
+def _take(view: Arrays, start: int, bits: int, size: int, out: Arrays) -> int:
+    """Lists the ids of `bits`; how many there are then, NOT_FINITE, or UNDECIDED when full."""
+    ids, z = out
+    while bits != 0 and size >= 0:
+        token_id = start + lowest_bit(bits)
+        bits &= bits - _ONE
+        value = edited_logit(view, token_id)
+        if not value < np.inf:
+            return NOT_FINITE
+        if size == len(ids):
+            return UNDECIDED
+        ids[size] = token_id
+        z[size] = value
+        size += 1
+    return size
+
+
+@kernel
+def _take_chunk(view: Arrays, start: int, bits: Arrays, size: int, out: Arrays) -> int:
+    """As `_take`, of four times sixteen ids."""
+    size = _take(view, start, bits[0], size, out)
+    size = _take(view, start + LANES, bits[1], size, out)
+    size = _take(view, start + 2 * LANES, bits[2], size, out)
+    return _take(view, start + 3 * LANES, bits[3], size, out)
+
+
+@kernel
+def _rest(view: Arrays, span: tuple[int, int], bound: float, scale: Arrays) -> tuple[float, float]:
+    """The bulk of ids span[0] .. span[1] - 1, one by one: weights, and weights * (z c - K)."""
+    c, reference = np.float64(np.float32(scale[0])), scale[1]  # as the lanes do
+    total = exponents = 0.0
+    for i in range(span[0], span[1]):
+        z = edited_logit(view, i)
+        if z < bound:
+            exponent = max(z * c - reference, -_DEEPEST)
+            weight = exp_of_negative(exponent * LN_2)
+            total += weight
+            exponents += weight * exponent
+    return total, exponents
+
+
+@inlined
+def _weigh_block(
+    view: Arrays, span: tuple[int, int], limits: Arrays, size: int, out: Arrays
+) -> tuple[int, float]:
+    """The size of the head after ids span[0] .. span[1] - 1, chunks of 64, and their bulk.
+
+    limits : (the bound, the scale in registers).
+    """
+    limit, scale = limits
+    totals = wide_zeros()
+    for i in range(span[0], span[1], 4 * LANES):
+        z = _chunk(view, i)
+        bits = _head_bits(z, limit)
+        if bits[0] | bits[1] | bits[2] | bits[3] != 0:
+            z = _without(bits, z)
+            size = _take_chunk(view, i, bits, size, out)
+        totals = add_widened(totals, _chunk_sum(z, scale))
+    return size, wide_fold(totals)
+
+
+@inlined
+def _weigh_block_twice(
+    view: Arrays, span: tuple[int, int], limits: Arrays, size: int, out: Arrays
+) -> tuple[int, float, float]:
+    """As `_weigh_block`, and the sum of weight * (z c - K)."""
+    limit, scale = limits
+    totals, products = wide_zeros(), wide_zeros()
+    for i in range(span[0], span[1], 4 * LANES):
+        z = _chunk(view, i)
+        bits = _head_bits(z, limit)
+        if bits[0] | bits[1] | bits[2] | bits[3] != 0:
+            z = _without(bits, z)
+            size = _take_chunk(view, i, bits, size, out)
+        weights, weighted = _chunk_sums(z, scale)
+        totals = add_widened(totals, weights)
+        products = add_widened(products, weighted)
+    return size, wide_fold(totals), wide_fold(products)
+
+
+@kernel
+def head_and_bulk(
+    view: Arrays, bound: float, scale: Arrays, with_exponents: bool, sums: Array, out: Arrays
+) -> tuple[int, float]:
+    """The size of the head, its ids ascending and float64 logits in `out`; or NOT_FINITE.
+
+    sums : float64[blocks], the bulk of each block times 2**-K; the second result is the bulk's sum
+    of weight * (z c - K), times 2**-K, where it is asked for. A head that does not fit into `out`
+    is UNDECIDED.
+    """
+    limits = (splat(np.float32(bound)), _lanes_of(scale))
+    plain = plain_view(view)
+    width = width_of(view)
+    size = 0
+    exponents = total = product = 0.0
+    for start in range(0, width, BLOCK):
+        stop = min(start + BLOCK, width)
+        span = (start, stop - (stop - start) % (4 * LANES))
+        if is_plain(view, start, stop):
+            if with_exponents:
+                size, total, product = _weigh_block_twice(plain, span, limits, size, out)
+            else:
+                size, total = _weigh_block(plain, span, limits, size, out)
+        elif with_exponents:
+            size, total, product = _weigh_block_twice(view, span, limits, size, out)
+        else:
+            size, total = _weigh_block(view, span, limits, size, out)
+        for i in range(span[1], stop):
+            if not edited_logit(view, i) < bound:
+                size = _take(view, i, _ONE, size, out)
+        if size < 0:
+            return size, 0.0
+        if span[1] < stop:
+            rest, rest_product = _rest(view, (span[1], stop), bound, scale)
+            total, product = total + rest, product + rest_product
+        sums[start // BLOCK] = total
+        exponents += product
+    return size, exponents
+
+
+@inlined
+def bulk_of_sixteen(view: Arrays, start: int, bound: float, scale: Arrays) -> float:
+    """The bulk of ids start .. start + 15 times 2**-K; `start` is a multiple of 16."""
+    z = edited_lanes(view, start)
+    z = where(not_below(z, splat(np.float32(bound))), splat(NOTHING), z)
+    return wide_fold(add_widened(wide_zeros(), _weights(z, _lanes_of(scale))[0]))
