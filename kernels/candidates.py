@@ -14,17 +14,19 @@ import numpy as np
 from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
 from sampler.kernels.edits import edited, marked
 from sampler.kernels.lane_bits import count_bits, lowest_bit
+from sampler.kernels.lanes import LANES
 from sampler.kernels.numeric import log
 from sampler.kernels.row import BLOCK, NOT_FINITE, NOTHING_ALLOWED, UNDECIDED, Z
-from sampler.kernels.scan import (
+from sampler.kernels.scan import bound_of, gather, highest_of, lane_maxima
+from sampler.kernels.view import (
     NOTHING,
-    any_bits_of,
-    bound_of,
+    any_set,
+    edit_touched,
     edited_logit,
-    gather,
-    highest_of,
+    is_allowed,
     is_touched,
-    lane_maxima,
+    view_of,
+    width_of,
 )
 
 _ONE = np.uint32(1)
@@ -35,46 +37,33 @@ _SPARSE = 128
 
 
 @kernel
-def edit_touched(logits: Array, row: Record, table: Array, changed: Array) -> None:
-    """changed[i] = the logit of id i after watermark, penalties and bias, for each id of `table`."""
-    for j in range(row["touched_size"]):
-        i = table[j]["id"]
-        changed[i] = edited(marked(np.float64(logits[i]), row, i), row, table[j])
-
-
-@kernel
-def view_of(logits: Array, mask: Arrays, row: Record, touched: Array, changed: Array) -> Arrays:
-    """The row as `scan` sees it, once `edit_touched` has filled `changed`."""
-    bitmask, masked = mask
-    return logits, changed, touched, row["touched_size"] > 0, bitmask, masked
-
-
-@inlined
-def _count_allowed(bitmask: Array) -> int:
-    count = 0
-    for word in bitmask:
-        count += count_bits(np.uint32(word))
-    return count
-
-
-@inlined
 def is_sparse(mask: Arrays, width: int) -> bool:
     """Whether a mask allows so few ids that it is quicker to visit each than to read the row."""
-    bitmask, masked = mask
-    return masked and _count_allowed(bitmask) * _SPARSE <= width
+    bits, masked = mask
+    if not masked:
+        return False
+    count = 0
+    for first in range(0, len(bits), 128):
+        for at in range(first, min(first + 128, len(bits))):
+            count += count_bits(np.uint32(bits[at]))
+        if count * _SPARSE > width:
+            return False
+    return True
 
 
 @inlined
-def _gather_word(view: Arrays, word: int, size: int, out: Arrays) -> int:
-    """Adds the allowed ids of one mask word to the `size` in `out`; how many then, or NOT_FINITE."""
+def _gather_sixteen(view: Arrays, row: Record, start: int, size: int, out: Arrays) -> int:
+    """Adds the allowed ids from `start` to start + 15 to the `size` in `out`; or NOT_FINITE."""
     ids, z = out
-    bits = np.uint32(view[4][word])
+    bits = np.uint32(view[4][start >> 4])
     while bits != 0:
-        token_id = 32 * word + lowest_bit(bits)
+        token_id = start + lowest_bit(bits)
         bits &= bits - _ONE
         if token_id >= len(view[1]):
             break
-        value = edited_logit(view, token_id)
+        value = np.float64(edited_logit(view, token_id))
+        if not is_touched(view, token_id):
+            value = marked(value, row, token_id)
         if not value < np.inf:
             return NOT_FINITE
         ids[size] = token_id
@@ -84,16 +73,16 @@ def _gather_word(view: Arrays, word: int, size: int, out: Arrays) -> int:
 
 
 @kernel
-def allowed_candidates(view: Arrays, out: Arrays) -> int:
+def allowed_candidates(view: Arrays, row: Record, out: Arrays) -> int:
     """The number of allowed ids above -inf, written in ascending order; or a status."""
-    bitmask = view[4]
+    bits = view[4]
+    width = LANES * len(bits)
     size = 0
-    for first in range(0, len(bitmask), BLOCK // 32):
-        last = min(first + BLOCK // 32, len(bitmask))
-        if last - first == BLOCK // 32 and not any_bits_of(bitmask, 32 * first):
+    for first in range(0, width, BLOCK):
+        if first + BLOCK <= width and not any_set(bits, first):
             continue
-        for word in range(first, last):
-            size = _gather_word(view, word, size, out)
+        for start in range(first, min(first + BLOCK, width), LANES):
+            size = _gather_sixteen(view, row, start, size, out)
             if size < 0:
                 return size
     return size if size > 0 else NOTHING_ALLOWED
@@ -112,23 +101,117 @@ def _bound(row: Record, maxima: Array, size: int) -> np.float32:
     return np.float32(highest - drop - 1e-6 * (abs(highest) + drop + row["temperature"]))
 
 
+@inlined
+def _lane_of(token_id: int) -> int:
+    return token_id // BLOCK * LANES + (token_id & (LANES - 1))
+
+
 @kernel
-def high_candidates(view: Arrays, row: Record, maxima: Array, out: Arrays) -> int:
+def _leave_lanes_out(logits: Array, row: Record, table: Array, lanes: Arrays) -> None:
+    """Leaves out the lanes whose maximum may be touched: it says nothing of the edited row.
+
+    lanes : (maxima, how many).
+    """
+    maxima, size = lanes
+    for j in range(row["touched_size"]):
+        i = table[j]["id"]
+        lane = _lane_of(i)
+        if lane < size:
+            table[j]["lane_maximum"] = maxima[lane]
+            if logits[i] >= maxima[lane]:
+                maxima[lane] = NOTHING
+
+
+@kernel
+def _put_lanes_back(row: Record, table: Array, lanes: Arrays) -> None:
+    """Undoes `_leave_lanes_out`, backwards because a lane may have been left out twice."""
+    maxima, size = lanes
+    for j in range(row["touched_size"] - 1, -1, -1):
+        lane = _lane_of(table[j]["id"])
+        if lane < size:
+            maxima[lane] = table[j]["lane_maximum"]
+
+
+@kernel
+def _mark_untouched(touched: Array, row: Record, bound: float, size: int, out: Arrays) -> int:
+    """Drops touched ids from `out` and what stays below `bound` with its watermark; the new size."""
+    ids, z = out
+    kept = 0
+    for j in range(size):
+        i = ids[j]
+        value = marked(z[j], row, i)
+        if not value < np.inf:
+            return NOT_FINITE
+        if value >= bound and (touched[i >> 5] >> (i & 31)) & 1 == 0:
+            ids[kept] = i
+            z[kept] = value
+            kept += 1
+    return kept
+
+
+@kernel
+def _insert_touched(
+    logits: Array, mask: Arrays, row: Record, table: Array, bound: float, size: int, out: Arrays
+) -> int:
+    """Adds touched ids whose edited logit reaches `bound`; the new size, or NOT_FINITE."""
+    ids, z = out
+    lowers = row["repetition_penalty"] >= 1.0 and (
+        row["frequency_penalty"] >= 0.0 and row["presence_penalty"] >= 0.0
+    )
+    gain = row["green_delta"] if row["green"] else 0.0
+    for j in range(row["touched_size"]):
+        token_id = table[j]["id"]
+        logit = np.float64(logits[token_id])
+        # rounding keeps the order, so most ids are settled without their edits
+        if lowers and table[j]["bias"] <= 0.0 and np.float64(np.float32(logit + gain)) < bound:
+            continue
+        value = edited(marked(logit, row, token_id), row, table[j])
+        if value < bound or value == -np.inf or not is_allowed(mask, token_id):
+            continue
+        if not value < np.inf:
+            return NOT_FINITE
+        at = size
+        while at > 0 and ids[at - 1] > token_id:
+            ids[at] = ids[at - 1]
+            z[at] = z[at - 1]
+            at -= 1
+        ids[at] = token_id
+        z[at] = value
+        size += 1
+    return size
+
+
+@kernel
+def high_candidates(
+    logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays
+) -> int:
     """The number of ids that may be among those `top_k` or, without it, `min_p` keeps; or a status.
 
-    They are written to `out` in ascending order; the watermark is still to be added.
+    They are written to `work` in ascending order. The row is read without its edits: touched ids
+    are looked at one by one.
     """
-    size, bad = lane_maxima(view, maxima)
+    table, touched = edits
+    maxima, out = work[5], (work[0], work[1][Z])
+    width = width_of(mask, len(work[0]))
+    size, bad = lane_maxima(logits, mask, width, maxima)
     if bad:
         return NOT_FINITE
+    _leave_lanes_out(logits, row, table, (maxima, size))
     bound = _bound(row, maxima, size)
+    _put_lanes_back(row, table, (maxima, size))
     if not bound > -np.inf:
         return UNDECIDED
+    read_down_to = bound
     if row["green"]:
         # lower by a little more than delta: adding it rounds
         slack = 1e-6 * (abs(np.float64(bound)) + row["green_delta"])
-        bound = np.float32(np.float64(bound) - row["green_delta"] - slack)
-    return gather(view, maxima, size, bound, out)
+        read_down_to = np.float32(np.float64(bound) - row["green_delta"] - slack)
+    size = gather(logits, mask, (maxima, size, width), read_down_to, out)
+    if row["green"] or row["touched_size"] > 0:
+        size = _mark_untouched(touched, row, np.float64(bound), size, out)
+        if size < 0:
+            return size
+    return _insert_touched(logits, mask, row, table, np.float64(bound), size, out)
 
 
 @kernel
@@ -138,19 +221,13 @@ def few_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, work
     Or NOT_FINITE, NOTHING_ALLOWED or UNDECIDED. `row` has a top_k, or a min_p and no top_p and
     typical_p; or its mask is sparse.
     """
-    ids, columns, maxima, changed = work[0], work[1], work[5], work[6]
-    table, touched = edits
-    edit_touched(logits, row, table, changed)
-    view = view_of(logits, mask, row, touched, changed)
-    out = (ids, columns[Z])
+    ids, columns, changed = work[0], work[1], work[6]
     if is_sparse(mask, len(ids)):
-        size = allowed_candidates(view, out)
+        edit_touched(logits, row, edits[0], changed)
+        view = view_of(logits, mask, row, edits[1], changed)
+        size = allowed_candidates(view, row, (ids, columns[Z]))
     else:
-        size = high_candidates(view, row, maxima, out)
+        size = high_candidates(logits, mask, row, edits, work)
     for j in range(size):
-        if row["green"] and not is_touched(view, ids[j]):
-            columns[Z, j] = marked(columns[Z, j], row, ids[j])
-            if not columns[Z, j] < np.inf:
-                return NOT_FINITE
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
     return size

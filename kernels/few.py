@@ -1,5 +1,7 @@
 """Rows of which few candidates can be kept: they are found, then treated as the plain path does."""
 
+import numpy as np
+
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.candidates import few_candidates
 from sampler.kernels.finish import finish
@@ -44,7 +46,7 @@ def sample_few(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = parameters[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (bitmask[b], masked), (tables[slot], touched[slot])
+        mask, edits = (bitmask[b].view(np.uint16), masked), (tables[slot], touched[slot])
         token_id, processed = few_row(logits[b], mask, row, edits, views, top)
         logprob = processed
         if token_id >= 0 and row["raw_logprobs"]:
@@ -55,5 +57,5 @@ def sample_few(
             failed += 1
             continue
         logprobs[b], processed_logprobs[b] = logprob, processed
-        end_row(row, recent[slot], token_id)
+        end_row(row, edits, recent[slot], token_id)
     return failed

@@ -207,7 +207,8 @@ def fused(left: Lanes, right: Lanes, addend: Lanes) -> Lanes:
 
     Only for results whose error is bounded either way; `multiply_add` is the same everywhere.
     """
-    return left * right + addend
+    with np.errstate(invalid="ignore"):
+        return left * right + addend
 
 
 @_operation(_LANES, _build_times_power)

@@ -52,6 +52,7 @@ ROW = np.dtype(
         ("seed", np.uint64),
         ("position", np.int64),  # of the next token among the generated ones
         ("context_size", np.int64),  # tokens of the prompt and generated ones
+        ("counts_tokens", np.bool_),  # whether a penalty looks at the counts of tokens
         ("touched_size", np.int64),
     ],
     align=True,
@@ -65,7 +66,9 @@ TOUCHED = np.dtype(
         ("occurrences", np.int64),
         ("generated", np.int64),
         ("bias", np.float64),
-    ]
+        ("lane_maximum", np.float32),  # scratch of `candidates`
+    ],
+    align=True,
 )
 
 

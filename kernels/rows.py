@@ -33,8 +33,62 @@ def begin_row(row: Record, recent: Array, top: Arrays) -> None:
 
 
 @kernel
-def end_row(row: Record, recent: Array, token_id: int) -> None:
+def touch(row: Record, table: Array, touched: Array, token_id: int) -> int:
+    """Where `token_id` stands in `table`, which has room for another id; it is added if needed."""
+    size = row["touched_size"]
+    if (touched[token_id >> 5] >> (token_id & 31)) & 1 != 0:
+        for j in range(size):
+            if table[j]["id"] == token_id:
+                return j
+    touched[token_id >> 5] |= np.int32(1) << np.int32(token_id & 31)
+    table[size]["id"] = token_id
+    table[size]["occurrences"] = table[size]["generated"] = 0
+    table[size]["bias"] = 0.0
+    row["touched_size"] = size + 1
+    return size
+
+
+@kernel
+def count_token(row: Record, edits: Arrays, token_id: int, change: int) -> None:
+    """Notes that a generated token joined or left the context, where penalties look at it."""
+    table, touched = edits
+    if row["counts_tokens"]:
+        j = touch(row, table, touched, token_id)
+        table[j]["occurrences"] += change
+        table[j]["generated"] += change
+
+
+@kernel
+def end_row(row: Record, edits: Arrays, recent: Array, token_id: int) -> None:
     """Appends the token that was drawn."""
+    count_token(row, edits, token_id, 1)
     recent[row["context_size"] % RECENT] = token_id
     row["context_size"] += 1
     row["position"] += 1
+
+
+@kernel
+def touch_all(
+    parameters: Array,
+    tables: Array,
+    touched: Array,
+    slot: int,
+    token_ids: Array,
+    occurrences: Array,
+    biases: Array,
+) -> None:
+    """Adds occurrences (int64[n]) of ids to a slot, and biases (float64[n]) where there are any."""
+    row, table = parameters[slot], tables[slot]
+    for i in range(len(token_ids)):
+        j = touch(row, table, touched[slot], token_ids[i])
+        table[j]["occurrences"] += occurrences[i]
+        if len(biases) > 0:
+            table[j]["bias"] += biases[i]
+
+
+@kernel
+def count_in_slot(
+    parameters: Array, tables: Array, touched: Array, slot: int, token_id: int, change: int
+) -> None:
+    """As `count_token`, for a caller that holds the arrays of all slots."""
+    count_token(parameters[slot], (tables[slot], touched[slot]), token_id, change)

@@ -119,5 +119,5 @@ def sample_plain(
         if row["raw_logprobs"]:
             logprob = raw_logprob(logits[b], token_id, row["top_n"], views, top)
         token_ids[b], logprobs[b], processed_logprobs[b] = token_id, logprob, processed
-        end_row(row, recent[slot], token_id)
+        end_row(row, edits, recent[slot], token_id)
     return failed

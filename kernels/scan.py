@@ -1,16 +1,14 @@
 """Reading a row of logits once: what is high in it, and where.
 
-    maxima = the highest edited, allowed logit of each lane (ids equal modulo 16) of each block
+    maxima = the highest allowed logit of each lane (ids equal modulo 16) of each block
     bound  = a value that at least k of the maxima reach
-    gather = allowed ids whose edited logit reaches a bound
+    gather = allowed ids whose logit reaches a bound
 
 Each maximum is another element, so at least k elements reach the bound and nothing below it can be
 among the first k. The row is read in full once; the ids above a bound are then few, and lie in
 blocks whose maximum says so.
 
-A row is seen through its `view`: (logits, changed, touched, any touched, bitmask, masked). Ids that
-penalties or biases change ("touched") have their edited logit in `changed`; the row itself is never
-written. The watermark is not part of the view: see `candidates`.
+mask : (uint16[n] bits, whether to look at them), as in `view`.
 """
 
 import numpy as np
@@ -25,78 +23,14 @@ from sampler.kernels.lane_bits import (
     not_below,
     where,
 )
-from sampler.kernels.lanes import LANES, Lanes, load, splat, store
+from sampler.kernels.lanes import LANES, Lanes, fold, fused, load, splat, store, zeros
 from sampler.kernels.row import BLOCK
+from sampler.kernels.view import NOTHING, any_set, is_allowed, width_of
 
-NOTHING = np.float32(-np.inf)
 _INFINITY = np.float32(np.inf)
+_LOWEST = np.float32(-3.4028235e38)
+_ZERO = np.float32(0.0)
 _ONE = np.uint32(1)
-
-
-@inlined
-def lane_bits_of(words: Array, start: int) -> Word:
-    """Bits start .. start + 15 of packed int32 words."""
-    return np.uint32((np.int64(words[start >> 5]) >> (start & 16)) & 0xFFFF)
-
-
-@inlined
-def any_bits_of(words: Array, start: int) -> bool:
-    """Whether any bit of the block at `start` is set."""
-    bits = words[start >> 5]
-    for word in range((start >> 5) + 1, (start + BLOCK) >> 5):
-        bits |= words[word]
-    return bool(bits != 0)
-
-
-@inlined
-def width_of(view: Arrays) -> int:
-    """Ids below this can be allowed."""
-    changed, bitmask, masked = view[1], view[4], view[5]
-    return min(len(changed), 32 * len(bitmask)) if masked else len(changed)
-
-
-@inlined
-def is_plain(view: Arrays, start: int, stop: int) -> bool:
-    """Whether a block is as the model gave it: all allowed and nothing touched."""
-    if view[5] or stop - start < BLOCK:
-        return not (view[5] or view[3])
-    return not (view[3] and any_bits_of(view[2], start))
-
-
-@inlined
-def plain_view(view: Arrays) -> Arrays:
-    """The row as the model gave it, known as such to the compiler."""
-    logits, changed, touched, _, bitmask, _ = view
-    return logits, changed, touched, False, bitmask, False
-
-
-@inlined
-def is_touched(view: Arrays, i: int) -> bool:
-    """Whether penalties or biases change id `i`."""
-    return view[3] and (view[2][i >> 5] >> (i & 31)) & 1 != 0
-
-
-@inlined
-def edited_lanes(view: Arrays, start: int) -> Lanes:
-    """The edited logits of ids start .. start + 15, -inf where they are forbidden."""
-    logits, changed, touched, any_touched, bitmask, masked = view
-    z = load(logits, start)
-    if any_touched:
-        z = where(lane_bits_of(touched, start), load(changed, start), z)
-    if masked:
-        z = where(lane_bits_of(bitmask, start), z, splat(NOTHING))
-    return z
-
-
-@inlined
-def edited_logit(view: Arrays, i: int) -> np.float32:
-    """As `edited_lanes`, of one id below `width_of`."""
-    logits, changed, _, _, bitmask, masked = view
-    if masked and (bitmask[i >> 5] >> (i & 31)) & 1 == 0:
-        return NOTHING
-    if is_touched(view, i):
-        return changed[i]  # type: ignore[no-any-return]
-    return logits[i]  # type: ignore[no-any-return]
 
 
 @inlined
@@ -115,45 +49,61 @@ def _block(logits: Array, start: int, maxima: Array, at: int) -> Word:
 
 
 @inlined
-def _edited_block(view: Arrays, start: int, maxima: Array, at: int) -> Word:
-    """As `_block`, after edits and mask; a block without an allowed id is not read."""
-    nothing, infinity = splat(NOTHING), splat(_INFINITY)
-    greatest = nothing
-    bad = np.uint32(0)
-    if not view[5] or any_bits_of(view[4], start):
-        for i in range(start, start + BLOCK, LANES):
-            z = edited_lanes(view, i)
-            bad |= not_below(z, infinity)
-            greatest = maximum(z, greatest)
-    store(maxima, at, greatest)
+def _masked_block(
+    logits: Array, bits: Array, start: int, bad: Lanes, maxima: Array, at: int
+) -> Lanes:
+    """As `_block`, of the allowed ids; a block without any is not read.
+
+    The result is `bad` plus zero times each of them: NaN where one is not finite. It takes the
+    masks of comparisons less time than they take to get out of their registers.
+    """
+    nothing, lowest, zero = splat(NOTHING), splat(_LOWEST), splat(_ZERO)
+    even = odd = nothing
+    if any_set(bits, start):
+        for i in range(start, start + BLOCK, 2 * LANES):
+            left = where(np.uint32(bits[i >> 4]), load(logits, i), nothing)
+            right = where(np.uint32(bits[(i >> 4) + 1]), load(logits, i + LANES), nothing)
+            bad = fused(maximum(lowest, left), zero, bad)
+            bad = fused(maximum(lowest, right), zero, bad)
+            even = maximum(left, even)
+            odd = maximum(right, odd)
+    store(maxima, at, maximum(even, odd))
     return bad
 
 
 @kernel
-def lane_maxima(view: Arrays, maxima: Array) -> tuple[int, bool]:
-    """The number of maxima written, and whether an allowed logit is NaN or +inf."""
-    logits = view[0]
-    width = width_of(view)
-    whole = width - width % BLOCK
-    bad = np.uint32(0)
-    size = 0
+def _all_blocks(logits: Array, mask: Arrays, whole: int, maxima: Array) -> bool:
+    """Writes the maxima of ids below `whole`; whether an allowed logit is NaN or +inf."""
+    bits, masked = mask
+    if masked:
+        sums = zeros()
+        for start in range(0, whole, BLOCK):
+            sums = _masked_block(logits, bits, start, sums, maxima, start // BLOCK * LANES)
+        return bool(fold(sums) != 0.0)  # NaN is not 0 either
+    found = np.uint32(0)
     for start in range(0, whole, BLOCK):
-        if is_plain(view, start, start + BLOCK):
-            bad |= _block(logits, start, maxima, size)
-        else:
-            bad |= _edited_block(view, start, maxima, size)
-        size += LANES
+        found |= _block(logits, start, maxima, start // BLOCK * LANES)
+    return found != 0
+
+
+@kernel
+def lane_maxima(logits: Array, mask: Arrays, size: int, maxima: Array) -> tuple[int, bool]:
+    """The number of maxima written, and whether an allowed logit of the `size` is NaN or +inf."""
+    width = width_of(mask, size)
+    whole = width - width % BLOCK
+    bad = _all_blocks(logits, mask, whole, maxima)
+    count = whole // BLOCK * LANES
     if whole < width:
-        store(maxima, size, splat(NOTHING))
+        store(maxima, count, splat(NOTHING))
         for i in range(whole, width):
-            lane = size + (i & (LANES - 1))
-            z = edited_logit(view, i)
-            if not z < _INFINITY:
-                bad |= _ONE
-            elif z > maxima[lane]:
-                maxima[lane] = z
-        size += LANES
-    return size, bad != 0
+            lane = count + (i & (LANES - 1))
+            if is_allowed(mask, i):
+                if not logits[i] < _INFINITY:
+                    bad = True
+                elif logits[i] > maxima[lane]:
+                    maxima[lane] = logits[i]
+        count += LANES
+    return count, bad
 
 
 @inlined
@@ -202,48 +152,37 @@ def bound_of(maxima: Array, size: int, k: int) -> np.float32:
     return low
 
 
-@inlined
-def _gather_block(
-    view: Arrays, span: tuple[int, int], bound: np.float32, count: int, out: Arrays
-) -> int:
-    ids, z = out
-    limit = splat(bound)
-    start, stop = span
-    whole = stop - stop % LANES
-    for i in range(start, whole, LANES):
-        bits = at_least(edited_lanes(view, i), limit)
-        while bits != 0:
-            token_id = i + lowest_bit(bits)
-            bits &= bits - _ONE
-            ids[count] = token_id
-            z[count] = edited_logit(view, token_id)
-            count += 1
-    for token_id in range(whole, stop):
-        value = edited_logit(view, token_id)
-        if value >= bound:
-            ids[count] = token_id
-            z[count] = value
-            count += 1
-    return count
-
-
 @kernel
-def gather(view: Arrays, maxima: Array, size: int, bound: np.float32, out: Arrays) -> int:
-    """The number of ids whose edited logit is >= bound > -inf, written in ascending order.
+def gather(
+    logits: Array, mask: Arrays, lanes: Arrays, bound: np.float32, out: Arrays
+) -> int:
+    """The number of allowed ids with a logit >= bound > -inf, written in ascending order.
 
-    maxima : `size` of them, of this view; out : (int32 ids, float64 logits).
+    lanes : (maxima, how many, width of the row); out : (int32 ids, float64 logits).
     """
+    ids, z = out
+    maxima, size, width = lanes
     limit = splat(bound)
-    width = width_of(view)
-    plain = plain_view(view)
     count = 0
     for at in range(0, size, LANES):
         if at_least(load(maxima, at), limit) == 0:
             continue
         start = at // LANES * BLOCK
-        span = (start, min(start + BLOCK, width))
-        if view[3] or view[5]:
-            count = _gather_block(view, span, bound, count, out)
-        else:
-            count = _gather_block(plain, span, bound, count, out)
+        stop = min(start + BLOCK, width)
+        whole = stop - stop % LANES
+        for i in range(start, whole, LANES):
+            found = at_least(load(logits, i), limit)
+            if found != 0 and mask[1]:
+                found &= np.uint32(mask[0][i >> 4])
+            while found != 0:
+                token_id = i + lowest_bit(found)
+                found &= found - _ONE
+                ids[count] = token_id
+                z[count] = logits[token_id]
+                count += 1
+        for token_id in range(whole, stop):
+            if logits[token_id] >= bound and is_allowed(mask, token_id):
+                ids[count] = token_id
+                z[count] = logits[token_id]
+                count += 1
     return count

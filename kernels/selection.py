@@ -2,8 +2,8 @@
 
 Every truncation keeps a prefix of some rank: the first k (mass 1 each), or the shortest one whose
 mass reaches a limit. `last_kept` finds the end of that prefix by radix descent: masses are summed
-per 11-bit digit of the key, the digit where the limit is reached is opened, and so on; only the
-elements under that digit are looked at again. Sorting was rejected: it costs 10 ms for 150,000
+per digit of the key, the digit where the limit is reached is opened, and so on; only the elements
+under that digit are looked at again. Sorting was rejected: it costs 10 ms for 150,000
 elements where this takes a few passes, and a comparison quickselect has quadratic inputs.
 
 Elements are stored in ascending token id, so "then lower id" is "then lower index" here.
@@ -11,9 +11,10 @@ Elements are stored in ascending token id, so "then lower id" is "then lower ind
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, inlined, kernel
+from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
 
-DIGITS = 2048  # 11 bits
+DIGITS = 2048
+_MANY = 4096  # from so many on, that many digits are worth their while
 FEW = 96  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 
@@ -27,13 +28,44 @@ def order_keys(values: Array, size: int, keys: Array) -> None:
 
 
 @kernel
-def _add_by_digit(keys: Array, masses: Array, group: Array, shift: int, bins: Array) -> None:
-    """bins[0] + bins[1] = compensated mass, bins[2] = count, for each digit of the group's keys."""
-    bins[:] = 0.0
-    # the highest digit is signed: move it to 0 .. 2047
-    offset = DIGITS // 2 if shift == 53 else 0
+def _range(keys: Array, group: Array) -> tuple[int, int]:
+    """The lowest and the highest key of `group`."""
+    low = high = keys[group[0]]
     for i in group:
-        digit = ((keys[i] >> shift) + offset) & (DIGITS - 1)
+        low = min(low, keys[i])
+        high = max(high, keys[i])
+    return low, high
+
+
+@kernel
+def _digit_shift(low: int, high: int, digits: int) -> Word:
+    """By how many bits a key's distance from `high` is shifted to give less than `digits`."""
+    distance = np.uint64(high) - np.uint64(low)  # beyond int64 where the signs differ
+    shift = np.uint64(0)
+    while distance >> shift >= np.uint64(digits):
+        shift += np.uint64(1)
+    return shift
+
+
+@inlined
+def _digit(key: int, high: int, shift: Word) -> int:
+    """0 for the highest keys."""
+    return np.int64((np.uint64(high) - np.uint64(key)) >> shift)
+
+
+@kernel
+def _add_by_digit(
+    keys: Array, masses: Array, group: Array, span: tuple[int, Word, int], bins: Array
+) -> None:
+    """bins[0] + bins[1] = compensated mass, bins[2] = count, for each digit of the group's keys.
+
+    span : (highest key, shift, digits).
+    """
+    high, shift, digits = span
+    for digit in range(digits):
+        bins[0, digit] = bins[1, digit] = bins[2, digit] = 0.0
+    for i in group:
+        digit = _digit(keys[i], high, shift)
         mass = masses[i]
         before = bins[0, digit]
         after = before + mass
@@ -45,12 +77,11 @@ def _add_by_digit(keys: Array, masses: Array, group: Array, shift: int, bins: Ar
 
 
 @kernel
-def _keep_digit(keys: Array, group: Array, shift: int, digit: int) -> int:
+def _keep_digit(keys: Array, group: Array, high: int, shift: Word, digit: int) -> int:
     """The number of elements of `group` that have `digit`, moved to its front in their order."""
-    offset = DIGITS // 2 if shift == 53 else 0
     size = 0
     for i in group:
-        if ((keys[i] >> shift) + offset) & (DIGITS - 1) == digit:
+        if _digit(keys[i], high, shift) == digit:
             group[size] = i
             size += 1
     return size
@@ -89,14 +120,16 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
     for i in range(size):
         indices[i] = i
     above = 0.0
-    for level in range(6):
-        if size <= FEW:
+    while size > FEW:
+        low, high = _range(keys, indices[:size])
+        if low == high:
             break
-        shift = max(53 - 11 * level, 0)  # the last digit overlaps its neighbour by two bits
-        _add_by_digit(keys, masses, indices[:size], shift, bins)
+        digits = DIGITS if size > _MANY else DIGITS // 8
+        shift = _digit_shift(low, high, digits)
+        _add_by_digit(keys, masses, indices[:size], (high, shift, digits), bins)
         opened = 0
         above_opened = above
-        for digit in range(DIGITS - 1, -1, -1):
+        for digit in range(digits):
             if bins[2, digit] == 0.0:
                 continue
             opened = digit
@@ -105,7 +138,7 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
             if above >= limit:
                 break
         above = above_opened
-        size = _keep_digit(keys, indices[:size], shift, opened)
+        size = _keep_digit(keys, indices[:size], high, shift, opened)
     if size <= FEW:  # else all keys are equal, and in order
         _sort_by_rank(keys, indices[:size])
     for j in range(size):

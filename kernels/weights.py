@@ -34,11 +34,12 @@ from sampler.kernels.lanes import (
 )
 from sampler.kernels.numeric import exp_of_negative, log
 from sampler.kernels.row import BLOCK, NOT_FINITE, UNDECIDED
-from sampler.kernels.scan import (
+from sampler.kernels.view import (
     NOTHING,
     edited_lanes,
     edited_logit,
     is_plain,
+    mask_of,
     plain_view,
     width_of,
 )
@@ -263,7 +264,7 @@ def head_and_bulk(
     """
     limits = (splat(np.float32(bound)), _lanes_of(scale))
     plain = plain_view(view)
-    width = width_of(view)
+    width = width_of(mask_of(view), len(view[1]))
     size = 0
     exponents = total = product = 0.0
     for start in range(0, width, BLOCK):

@@ -14,14 +14,14 @@ import math
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
-from sampler.kernels.candidates import edit_touched, few_candidates, is_sparse, view_of
+from sampler.kernels.candidates import few_candidates, is_sparse
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
 from sampler.kernels.lanes import LANES, store
 from sampler.kernels.numeric import exp_of_negative, log, total
 from sampler.kernels.philox import uniform
 from sampler.kernels.row import BLOCK, EXPONENT, RANK, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
-from sampler.kernels.scan import bound_of, edited_lanes, edited_logit, width_of
+from sampler.kernels.scan import bound_of
 from sampler.kernels.selection import keep_prefix, last_kept, order_keys
 from sampler.kernels.truncation import (
     cut_by_min_p,
@@ -29,6 +29,14 @@ from sampler.kernels.truncation import (
     weigh,
     weigh_and_truncate,
     weighted_exponents,
+)
+from sampler.kernels.view import (
+    edit_touched,
+    edited_lanes,
+    edited_logit,
+    mask_of,
+    view_of,
+    width_of,
 )
 from sampler.kernels.weights import LN_2, bulk_of_sixteen, corrected, head_and_bulk, scale_of
 
@@ -40,7 +48,7 @@ _ROUNDING = 1e-12  # of sums and boundaries in float64, relative to the total
 @kernel
 def _bound_of_head(view: Arrays, maxima: Array) -> float:
     """A logit that a few hundred ids reach, by the first sixteen of each block."""
-    width = width_of(view)
+    width = width_of(mask_of(view), len(view[1]))
     size = 0
     for start in range(0, width - LANES + 1, BLOCK):
         store(maxima, size, edited_lanes(view, start))
@@ -72,7 +80,7 @@ def weigh_row(
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
     weigh(columns, size, temperature)
     c, reference = scale
-    width = width_of(view)
+    width = width_of(mask_of(view), len(view[1]))
     blocks = -(-width // BLOCK)
     raw = total(sums, blocks)
     correction, error = corrected(raw, width, scale)
@@ -127,7 +135,7 @@ def _find_sixteen(
     """The first of the sixteen ids among which the cumulative weight passes r, and that before."""
     ids, weights, sums = work[0], work[1][WEIGHT], work[7]
     factor, bound, scale = bulk[4], bulk[5], bulk[6]
-    width = width_of(view)
+    width = width_of(mask_of(view), len(view[1]))
     below = 0.0
     head = 0
     for start in range(0, width, BLOCK):
@@ -158,7 +166,7 @@ def _draw_of_all(
     r = uniform(row["seed"], row["position"]) * mass
     start, below = _find_sixteen(view, r, size, bulk, work)
     highest = columns[Z, first_highest(columns[Z], size)]
-    for token_id in range(start, min(start + LANES, width_of(view))):
+    for token_id in range(start, min(start + LANES, width_of(mask_of(view), len(view[1])))):
         difference = np.float64(edited_logit(view, token_id)) - highest
         exponent = difference / row["temperature"] if difference < 0.0 else 0.0
         weight = exp_of_negative(exponent)
@@ -292,7 +300,8 @@ def raw_score(
     Its `count` highest are written to `top`.
     """
     ids, columns, changed = work[0], work[1], work[6]
-    view = (logits, changed, ids, False, ids, False)
+    no_bits = ids.view(np.uint16)
+    view = (logits, changed, no_bits, False, no_bits, False)
     size, bulk = weigh_row(view, 1.0, False, work)
     if size < count or size < 1:
         return UNDECIDED, 0.0  # the mask may forbid what is not finite: it then counts as -inf
@@ -331,7 +340,7 @@ def sample_wide(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = parameters[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (bitmask[b], masked), (tables[slot], touched[slot])
+        mask, edits = (bitmask[b].view(np.uint16), masked), (tables[slot], touched[slot])
         token_id, processed = wide_row(logits[b], mask, row, edits, views, top)
         logprob = processed
         if token_id >= 0 and row["raw_logprobs"]:
@@ -342,5 +351,5 @@ def sample_wide(
             failed += 1
             continue
         logprobs[b], processed_logprobs[b] = logprob, processed
-        end_row(row, recent[slot], token_id)
+        end_row(row, edits, recent[slot], token_id)
     return failed

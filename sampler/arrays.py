@@ -9,6 +9,10 @@ import numpy.typing as npt
 from sampler.errors import InvalidParameterError
 
 
+_FLOAT32 = np.dtype(np.float32)  # arrays share it, unless they were made in an unusual way
+_INT32 = np.dtype(np.int32)
+
+
 def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.NDArray[np.float32]:
     """`logits` as contiguous float32[batch_size, >= vocab_size], converted only where needed.
 
@@ -16,7 +20,7 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
     """
     if (  # the usual case, checked first because it is once per token
         type(logits) is np.ndarray
-        and logits.dtype == np.float32
+        and logits.dtype is _FLOAT32
         and logits.ndim == 2
         and logits.shape[0] == batch_size
         and logits.shape[1] >= vocab_size
@@ -38,6 +42,14 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
 
 def as_bitmask(bitmask: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.int32]:
     """`bitmask` as contiguous int32[batch_size, words]; raises InvalidParameterError."""
+    if (  # the usual case
+        type(bitmask) is np.ndarray
+        and bitmask.dtype is _INT32
+        and bitmask.ndim == 2
+        and bitmask.shape[0] == batch_size
+        and bitmask.flags.carray
+    ):
+        return bitmask
     array = _as_array("bitmask", bitmask)
     if array.ndim != 2 or array.shape[0] != batch_size or array.dtype != np.int32:
         raise InvalidParameterError(

@@ -6,7 +6,7 @@ of one row enters another's arithmetic.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from operator import index
 from typing import Any, NamedTuple
@@ -20,15 +20,12 @@ from sampler.kernels.few import sample_few
 from sampler.kernels.row import (
     NOT_FINITE,
     NOTHING_ALLOWED,
-    RECENT,
-    ROW,
-    TOUCHED,
     UNDECIDED,
-    workspace,
 )
 from sampler.kernels.sampling import sample_plain, score_tokens
 from sampler.kernels.wide import sample_wide
 from sampler.parameters import SamplingParameters
+from sampler.slots import Slots
 
 Kernel = Callable[..., None]
 
@@ -69,12 +66,7 @@ class _Row:
         self.kernel = sample_plain
         self.history: list[int] = []
         self.prompt_length = 0
-        self.columns: dict[int, int] = {}  # touched token id -> column of the slot's table
-        self.penalised = (
-            parameters.repetition_penalty != 1.0
-            or parameters.frequency_penalty != 0.0
-            or parameters.presence_penalty != 0.0
-        )
+        self.counts_tokens = parameters.counts_tokens
 
 
 class _Batch(NamedTuple):
@@ -88,6 +80,7 @@ class _Batch(NamedTuple):
     no_top : the arrays of alternatives when there are none: nobody can write to them
     """
 
+    size: int
     rows: list[_Row]
     calls: list[tuple[Kernel, npt.NDArray[np.int64]]]
     width: int
@@ -136,18 +129,7 @@ class BatchSampler:
         self._next_handle = 0
         self._everyone: _Batch | None = None  # all rows, until one joins or leaves
         self._free = list(range(max_batch_size - 1, -1, -1))
-        self._parameters = np.zeros(max_batch_size, ROW)
-        self._tables = np.zeros((max_batch_size, 16), TOUCHED)
-        self._touched = np.zeros((max_batch_size, -(-vocab_size // 32)), np.int32)
-        self._recent = np.zeros((max_batch_size, RECENT), np.int64)
-        self._work = workspace(vocab_size)
-        self._state = (
-            self._parameters,
-            self._tables,
-            self._touched,
-            self._recent,
-            self._work,
-        )
+        self._slots = Slots(max_batch_size, vocab_size)
         self._no_bitmask = np.zeros((max_batch_size, 1), np.int32)
 
     def add(self, parameters: SamplingParameters, prompt_token_ids: Sequence[int] = ()) -> int:
@@ -167,8 +149,7 @@ class BatchSampler:
                 f"`parameters` must be SamplingParameters. Given: {parameters!r}"
             )
         prompt = self._checked_ids("prompt_token_ids", prompt_token_ids)
-        bias = dict(parameters.logit_bias or {})
-        self._checked_ids("logit_bias", bias)
+        self._checked_ids("logit_bias", parameters.logit_bias or {})
         if not self._free:
             raise InvalidParameterError(
                 f"rows must be <= `max_batch_size` = {self.max_batch_size}. "
@@ -177,8 +158,8 @@ class BatchSampler:
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
         row = _Row(parameters, seed, self._free.pop())
         row.kernel = _kernel_for(parameters, self.vocab_size)
-        self._write_parameters(row)
-        self._write_edits(row, bias, prompt)
+        row.history, row.prompt_length = prompt, len(prompt)
+        self._slots.begin(row.slot, parameters, seed, prompt)
         handle = self._next_handle
         self._next_handle += 1
         self._rows[handle] = row
@@ -201,9 +182,9 @@ class BatchSampler:
         (checked,) = self._checked_ids("token_id", [token_id])
         row = self._row(handle)
         row.history.append(checked)
-        if row.penalised:
-            self._count(row, checked, 1)
-        self._write_position(row)
+        if row.counts_tokens:
+            self._slots.count(row.slot, checked, 1)
+        self._slots.set_context(row.slot, row.history, len(row.history) - row.prompt_length)
 
     def rollback(self, handle: int, n: int) -> None:
         """Takes back the last `n` generated tokens, drawn or pushed, and their positions.
@@ -216,9 +197,9 @@ class BatchSampler:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
         for _ in range(n):
             token_id = row.history.pop()
-            if row.penalised:
-                self._count(row, token_id, -1)
-        self._write_position(row)
+            if row.counts_tokens:
+                self._slots.count(row.slot, token_id, -1)
+        self._slots.set_context(row.slot, row.history, generated - n)
 
     def sample(
         self,
@@ -243,25 +224,28 @@ class BatchSampler:
         ------
         InvalidParameterError : wrong shape or dtype, an unknown or repeated handle
         """
-        batch = self._all_rows() if rows is None else self._batch_of(rows)
-        size = len(batch.rows)
+        batch = self._everyone if rows is None else self._batch_of(rows)
+        if batch is None:
+            batch = self._everyone = self._batch(list(self._rows.values()))
+        size = batch.size
         logits = as_logits(logits, size, self.vocab_size)
-        mask = self._no_bitmask if bitmask is None else as_bitmask(bitmask, size)
-        top = batch.no_top or _top_arrays(size, batch.width)
-        out = np.empty(size, np.int64), np.empty(size, np.float32), np.empty(size, np.float32), *top
         masked = bitmask is not None
+        mask = as_bitmask(bitmask, size) if bitmask is not None else self._no_bitmask
+        out = (
+            np.empty(size, np.int64),
+            np.empty(size, np.float32),
+            np.empty(size, np.float32),
+            *(batch.no_top or _top_arrays(size, batch.width)),
+        )
         failed = 0
         for kernel, pairs in batch.calls:
-            failed += kernel(logits, mask, masked, pairs, *self._state, *out)
-        if failed:
-            errors = self._failed((logits, mask, masked), batch, out)
-        else:
-            errors = {}
+            failed += kernel(logits, mask, masked, pairs, *self._slots.arrays, *out)
+        errors = self._failed((logits, mask, masked), batch, out) if failed else {}
         for row, token_id in zip(batch.rows, out[0].tolist(), strict=True):
             if token_id >= 0:
                 row.history.append(token_id)
-                if row.penalised:
-                    self._count(row, token_id, 1)
+                if row.counts_tokens:
+                    self._slots.make_room(row.slot)
         return SampledTokens(*out, errors)
 
     def _failed(
@@ -272,7 +256,7 @@ class BatchSampler:
         for _, pairs in batch.calls:
             undecided = pairs[:, token_ids[pairs[0]] == UNDECIDED]
             if undecided.size:
-                sample_plain(*given, undecided, *self._state, *out)
+                sample_plain(*given, undecided, *self._slots.arrays, *out)
         errors: dict[int, SamplerError] = {}
         for b in np.flatnonzero(token_ids < 0).tolist():
             errors[b] = LogitsError(STATUS_TEXTS[int(token_ids[b])])
@@ -295,79 +279,10 @@ class BatchSampler:
         """
         ids = np.array(self._checked_ids("token_ids", token_ids), np.int64)
         logprobs = np.empty(len(ids), np.float32)
-        score_tokens(as_logits(logits, len(ids), self.vocab_size), ids, self._work, logprobs)
+        score_tokens(as_logits(logits, len(ids), self.vocab_size), ids, self._slots.arrays[4], logprobs)
         if np.isnan(logprobs).any():
             raise LogitsError("logits must not be NaN or +inf")
         return logprobs
-
-    def _count(self, row: _Row, token_id: int, change: int) -> None:
-        """Notes that a generated token joined or left the context, where penalties look at it."""
-        if token_id not in row.columns:
-            self._touch(row, [token_id])
-        entry = self._tables[row.slot, row.columns[token_id]]
-        entry["occurrences"] += change
-        entry["generated"] += change
-
-    def _write_edits(self, row: _Row, bias: Mapping[int, float], prompt: list[int]) -> None:
-        self._touched[row.slot] = 0
-        self._parameters[row.slot]["touched_size"] = 0
-        self._touch(row, list(bias))
-        self._tables[row.slot, : len(bias)]["bias"] = list(bias.values())
-        if row.penalised:
-            ids, counts = np.unique(np.array(prompt, np.int64), return_counts=True)
-            self._touch(row, [i for i in ids.tolist() if i not in row.columns])
-            columns = [row.columns[i] for i in ids.tolist()]
-            self._tables["occurrences"][row.slot, columns] = counts
-        row.history = prompt
-        row.prompt_length = len(prompt)
-        self._write_position(row)
-
-    def _touch(self, row: _Row, token_ids: list[int]) -> None:
-        """Gives ids that the row has not touched yet a column of its table each."""
-        first, size = len(row.columns), len(row.columns) + len(token_ids)
-        if size > self._tables.shape[1]:
-            grown = np.zeros((self.max_batch_size, 2 * size), TOUCHED)
-            grown[:, : self._tables.shape[1]] = self._tables
-            self._tables = grown
-            self._state = (self._parameters, grown, *self._state[2:])
-        entries = self._tables[row.slot, first:size]
-        entries[:] = 0
-        entries["id"] = token_ids
-        row.columns.update(zip(token_ids, range(first, size), strict=True))
-        words = self._touched[row.slot].view(np.uint32)
-        ids = np.array(token_ids, np.int64)
-        np.bitwise_or.at(words, ids >> 5, np.uint32(1) << (ids & 31).astype(np.uint32))
-        self._parameters[row.slot]["touched_size"] = size
-
-    def _write_position(self, row: _Row) -> None:
-        """Tells the kernels how long the context is, and its last tokens."""
-        record, size = self._parameters[row.slot], len(row.history)
-        record["context_size"] = size
-        record["position"] = size - row.prompt_length
-        for i in range(max(size - RECENT, 0), size):
-            self._recent[row.slot, i % RECENT] = row.history[i]
-
-    def _write_parameters(self, row: _Row) -> None:
-        given = row.parameters
-        watermark = given.watermark_scheme
-        record = self._parameters[row.slot]
-        record["greedy"] = given.is_greedy
-        record["raw_logprobs"] = given.logprobs == "raw"
-        record["top_k"] = min(given.top_k, self.vocab_size)
-        record["top_n"] = min(given.top_n_tokens, self.vocab_size)
-        for name in _COPIED:
-            record[name] = getattr(given, name)
-        record["green_width"] = watermark.context_width if watermark else 0
-        if watermark:
-            record["green_key"] = watermark.key
-            record["green_delta"] = watermark.delta
-            record["green_threshold"] = int(watermark.gamma * 2**32)
-        record["seed"] = row.seed
-
-    def _all_rows(self) -> _Batch:
-        if self._everyone is None:
-            self._everyone = self._batch(list(self._rows.values()))
-        return self._everyone
 
     def _batch_of(self, handles: Sequence[int]) -> _Batch:
         if not isinstance(handles, Iterable):
@@ -386,7 +301,7 @@ class BatchSampler:
             (kernel, np.array(of_kernel, np.int64).T.copy()) for kernel, of_kernel in pairs.items()
         ]
         width = min(width, self.vocab_size)
-        return _Batch(rows, calls, width, None if width else _top_arrays(len(rows), 0))
+        return _Batch(len(rows), rows, calls, width, None if width else _top_arrays(len(rows), 0))
 
     def _row(self, handle: int) -> _Row:
         known = isinstance(handle, Integral) and not isinstance(handle, bool)
@@ -409,17 +324,6 @@ class BatchSampler:
                     f"Given: {token_id!r}"
                 )
         return checked
-
-
-_COPIED = (
-    "temperature",
-    "top_p",
-    "typical_p",
-    "min_p",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-)
 
 
 def _top_arrays(size: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:

@@ -82,16 +82,17 @@ def _distribution(
     sampler: BatchSampler, logits: npt.NDArray[np.float32], bitmask: npt.NDArray[np.int32] | None
 ) -> Distribution:
     """The distribution of the only row of `sampler`."""
-    row = sampler._parameters[0]
-    work = arrays_of(sampler._work)
+    parameters, tables, touched, recent, workspace = sampler._slots.arrays
+    row = parameters[0]
+    work = arrays_of(workspace)
     ids, columns, *_ = work
     nothing = np.empty(0, np.int64), np.empty(0, np.float32)
-    begin_row(row, sampler._recent[0], nothing)
+    begin_row(row, recent[0], nothing)
     size = distribution_of_row(
         logits,
         (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
         row,
-        (sampler._tables[0], sampler._touched[0]),
+        (tables[0], touched[0]),
         work,
     )
     if size < 0:

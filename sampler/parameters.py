@@ -203,6 +203,15 @@ class SamplingParameters:
             object.__setattr__(self, "logit_bias", _FrozenBias(self.logit_bias))
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether a penalty looks at how often tokens occur in the context."""
+        return (
+            self.repetition_penalty != 1.0
+            or self.frequency_penalty != 0.0
+            or self.presence_penalty != 0.0
+        )
+
+    @property
     def is_greedy(self) -> bool:
         """Whether the most probable token is taken instead of a random one."""
         neutral = (
