@@ -60,16 +60,16 @@ def _compiled(function: Function, inline: bool) -> Function:
     # read once, while the function is decorated; other users of Numba keep their setting
     numba.config.CACHE_DIR = str(CACHE_FOLDER or given)  # type: ignore[attr-defined]
     try:
-        compiled: Any = numba.njit(
-            function,
-            cache=CACHE_FOLDER is not None,
-            nogil=True,
-            error_model="numpy",
-            forceinline=inline,
+        options: dict[str, Any] = {
+            "cache": CACHE_FOLDER is not None,
+            "nogil": True,
+            "error_model": "numpy",
+            "forceinline": inline,
             # kernels make no arrays: counting references to those they are given costs more than
             # the work itself
-            _nrt=False,
-        )
+            "_nrt": False,
+        }
+        compiled: Any = numba.njit(function, **options)
     finally:
         numba.config.CACHE_DIR = given  # type: ignore[attr-defined]
     return cast(Function, compiled)

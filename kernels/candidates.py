@@ -11,7 +11,7 @@ hashed.
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
+from sampler.kernels._jit import Array, Arrays, Record, Word, inlined, kernel
 from sampler.kernels.edits import edited, marked
 from sampler.kernels.lane_bits import count_bits, lowest_bit
 from sampler.kernels.lanes import LANES
@@ -55,13 +55,13 @@ def is_sparse(mask: Arrays, width: int) -> bool:
 def _gather_sixteen(view: Arrays, row: Record, start: int, size: int, out: Arrays) -> int:
     """Adds the allowed ids from `start` to start + 15 to the `size` in `out`; or NOT_FINITE."""
     ids, z = out
-    bits = np.uint32(view[4][start >> 4])
+    bits: Word = np.uint32(view[4][start >> 4])
     while bits != 0:
         token_id = start + lowest_bit(bits)
         bits &= bits - _ONE
         if token_id >= len(view[1]):
             break
-        value = np.float64(edited_logit(view, token_id))
+        value = float(edited_logit(view, token_id))
         if not is_touched(view, token_id):
             value = marked(value, row, token_id)
         if not value < np.inf:
@@ -134,7 +134,7 @@ def _put_lanes_back(row: Record, table: Array, lanes: Arrays) -> None:
 
 @kernel
 def _mark_untouched(touched: Array, row: Record, bound: float, size: int, out: Arrays) -> int:
-    """Drops touched ids from `out` and what stays below `bound` with its watermark; the new size."""
+    """Drops touched ids from `out`, and what its watermark leaves below `bound`; the new size."""
     ids, z = out
     kept = 0
     for j in range(size):
@@ -182,9 +182,7 @@ def _insert_touched(
 
 
 @kernel
-def high_candidates(
-    logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays
-) -> int:
+def high_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays) -> int:
     """The number of ids that may be among those `top_k` or, without it, `min_p` keeps; or a status.
 
     They are written to `work` in ascending order. The row is read without its edits: touched ids

@@ -1,6 +1,6 @@
 """From the kept candidates of a row to its token, its logprobs and its top tokens.
 
-    token = first id whose cumulative weight exceeds u * total;  logprob = log(weight / total)
+token = first id whose cumulative weight exceeds u * total;  logprob = log(weight / total)
 """
 
 import numpy as np

@@ -36,7 +36,7 @@ class _LanesType(types.Type):
     """The Numba type of sixteen numbers, `vector` in LLVM."""
 
     def __init__(self, name: str, vector: Any) -> None:
-        super().__init__(name)  # type: ignore[no-untyped-call]
+        super().__init__(name)
         self.vector = vector
 
 
@@ -203,7 +203,7 @@ def subtract(left: Lanes, right: Lanes) -> Lanes:
 
 @_operation(_LANES, _build_fused)
 def fused(left: Lanes, right: Lanes, addend: Lanes) -> Lanes:
-    """left * right + addend: rounded once where the processor has such an instruction, else twice.
+    """Left * right + addend: rounded once where the processor has such an instruction, else twice.
 
     Only for results whose error is bounded either way; `multiply_add` is the same everywhere.
     """
@@ -213,7 +213,7 @@ def fused(left: Lanes, right: Lanes, addend: Lanes) -> Lanes:
 
 @_operation(_LANES, _build_times_power)
 def times_power(lanes: Lanes, steps: Lanes) -> Lanes:
-    """lanes * 2**k, with k the lowest bits of `steps` = 1.5 * 2**23 + k; no lane leaves the normals.
+    """Each lane * 2**k, with k in the lowest bits of `steps` = 1.5 * 2**23 + k; all stay normal.
 
     Adding 1.5 * 2**23 rounds to an integer and leaves it in the lowest bits.
     """
@@ -236,7 +236,7 @@ def add_widened(total: Lanes, lanes: Lanes) -> Lanes:
 @_operation(types.float64, _build_fold)
 def wide_fold(lanes: Lanes) -> float:
     """As `fold`, of sixteen float64."""
-    return fold(lanes)
+    return float(fold(lanes))
 
 
 @_operation(types.float32, _build_fold)

@@ -35,7 +35,7 @@ def begin_row(row: Record, recent: Array, top: Arrays) -> None:
 @kernel
 def touch(row: Record, table: Array, touched: Array, token_id: int) -> int:
     """Where `token_id` stands in `table`, which has room for another id; it is added if needed."""
-    size = row["touched_size"]
+    size: int = row["touched_size"]
     if (touched[token_id >> 5] >> (token_id & 31)) & 1 != 0:
         for j in range(size):
             if table[j]["id"] == token_id:

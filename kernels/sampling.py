@@ -67,9 +67,7 @@ def raw_logprob(logits: Array, token_id: int, count: int, work: Arrays, top: Arr
 
 
 @kernel
-def score_tokens(
-    logits: Array, token_ids: Array, work: Array, logprobs: Array
-) -> None:
+def score_tokens(logits: Array, token_ids: Array, work: Array, logprobs: Array) -> None:
     """logprobs[i] = log-softmax of logits[i] at token_ids[i]; NaN for a row with NaN or +inf.
 
     logits : float32[n, >= V]; token_ids : int64[n]; logprobs : float32[n], out.

@@ -80,10 +80,10 @@ def _all_blocks(logits: Array, mask: Arrays, whole: int, maxima: Array) -> bool:
         for start in range(0, whole, BLOCK):
             sums = _masked_block(logits, bits, start, sums, maxima, start // BLOCK * LANES)
         return bool(fold(sums) != 0.0)  # NaN is not 0 either
-    found = np.uint32(0)
+    found: Word = np.uint32(0)
     for start in range(0, whole, BLOCK):
         found |= _block(logits, start, maxima, start // BLOCK * LANES)
-    return found != 0
+    return bool(found != 0)
 
 
 @kernel
@@ -112,7 +112,7 @@ def highest_of(maxima: Array, size: int) -> np.float32:
     greatest = splat(NOTHING)
     for i in range(0, size, LANES):
         greatest = maximum(load(maxima, i), greatest)
-    return highest(greatest)  # type: ignore[return-value]
+    return np.float32(highest(greatest))
 
 
 @inlined
@@ -153,9 +153,7 @@ def bound_of(maxima: Array, size: int, k: int) -> np.float32:
 
 
 @kernel
-def gather(
-    logits: Array, mask: Arrays, lanes: Arrays, bound: np.float32, out: Arrays
-) -> int:
+def gather(logits: Array, mask: Arrays, lanes: Arrays, bound: np.float32, out: Arrays) -> int:
     """The number of allowed ids with a logit >= bound > -inf, written in ascending order.
 
     lanes : (maxima, how many, width of the row); out : (int32 ids, float64 logits).

@@ -50,7 +50,7 @@ def _digit_shift(low: int, high: int, digits: int) -> Word:
 @inlined
 def _digit(key: int, high: int, shift: Word) -> int:
     """0 for the highest keys."""
-    return np.int64((np.uint64(high) - np.uint64(key)) >> shift)
+    return np.int64((np.uint64(high) - np.uint64(key)) >> shift)  # type: ignore[return-value]
 
 
 @kernel

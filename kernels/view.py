@@ -53,7 +53,7 @@ def mask_of(view: Arrays) -> Arrays:
 
 @kernel
 def edit_touched(logits: Array, row: Record, table: Array, changed: Array) -> None:
-    """changed[i] = the logit of id i after watermark, penalties and bias, for each id of `table`."""
+    """changed[i] = the logit of i after watermark, penalties and bias, for each id of `table`."""
     for j in range(row["touched_size"]):
         i = table[j]["id"]
         changed[i] = edited(marked(np.float64(logits[i]), row, i), row, table[j])

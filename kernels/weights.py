@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, inlined, kernel
+from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
 from sampler.kernels.lane_bits import lowest_bit, maximum, not_below, where
 from sampler.kernels.lanes import (
     LANES,
@@ -24,7 +24,6 @@ from sampler.kernels.lanes import (
     add,
     add_widened,
     fused,
-    load,
     multiply,
     splat,
     subtract,
@@ -66,7 +65,7 @@ def is_fused() -> bool:
     """Whether `fused` rounds once on this processor."""
     x = splat(np.float32(1.000244140625))  # 1 + 2**-12, whose square needs 25 bits
     squares = fused(x, x, splat(np.float32(-1.00048828125)))
-    return wide_fold(add_widened(wide_zeros(), squares)) != 0.0
+    return bool(wide_fold(add_widened(wide_zeros(), squares)) != 0.0)
 
 
 @kernel
@@ -172,7 +171,7 @@ def _chunk_sums(z: Arrays, scale: Arrays) -> tuple[Lanes, Lanes]:
 
 
 @kernel
-def _take(view: Arrays, start: int, bits: int, size: int, out: Arrays) -> int:
+def _take(view: Arrays, start: int, bits: Word, size: int, out: Arrays) -> int:
     """Lists the ids of `bits`; how many there are then, NOT_FINITE, or UNDECIDED when full."""
     ids, z = out
     while bits != 0 and size >= 0:
@@ -297,4 +296,4 @@ def bulk_of_sixteen(view: Arrays, start: int, bound: float, scale: Arrays) -> fl
     """The bulk of ids start .. start + 15 times 2**-K; `start` is a multiple of 16."""
     z = edited_lanes(view, start)
     z = where(not_below(z, splat(np.float32(bound))), splat(NOTHING), z)
-    return wide_fold(add_widened(wide_zeros(), _weights(z, _lanes_of(scale))[0]))
+    return float(wide_fold(add_widened(wide_zeros(), _weights(z, _lanes_of(scale))[0])))

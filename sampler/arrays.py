@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
 
-
 _FLOAT32 = np.dtype(np.float32)  # arrays share it, unless they were made in an unusual way
 _INT32 = np.dtype(np.int32)
 

@@ -27,7 +27,9 @@ from sampler.kernels.wide import sample_wide
 from sampler.parameters import SamplingParameters
 from sampler.slots import Slots
 
-Kernel = Callable[..., None]
+Kernel = Callable[..., int]  # see `kernels.rows`
+
+_PLAIN: Kernel = sample_plain
 
 STATUS_TEXTS = {
     NOT_FINITE: "logits must not be NaN or +inf at an allowed token",
@@ -63,7 +65,7 @@ class _Row:
         self.parameters = parameters
         self.seed = seed
         self.slot = slot
-        self.kernel = sample_plain
+        self.kernel = _PLAIN
         self.history: list[int] = []
         self.prompt_length = 0
         self.counts_tokens = parameters.counts_tokens
@@ -95,11 +97,11 @@ _IDS_PER_CANDIDATE = 64
 def _kernel_for(parameters: SamplingParameters, vocab_size: int) -> Kernel:
     """The kernel that is fastest for a row; each gives the same tokens, or says UNDECIDED."""
     if vocab_size < _SHORTEST:
-        return sample_plain
+        return _PLAIN
     if parameters.is_greedy:
         return sample_wide
     if parameters.top_k > 0:
-        return sample_few if parameters.top_k * _IDS_PER_CANDIDATE <= vocab_size else sample_plain
+        return sample_few if parameters.top_k * _IDS_PER_CANDIDATE <= vocab_size else _PLAIN
     if parameters.top_p < 1.0 or parameters.typical_p < 1.0 or parameters.min_p == 0.0:
         return sample_wide
     return sample_few
@@ -231,7 +233,7 @@ class BatchSampler:
         logits = as_logits(logits, size, self.vocab_size)
         masked = bitmask is not None
         mask = as_bitmask(bitmask, size) if bitmask is not None else self._no_bitmask
-        out = (
+        out: tuple[Any, ...] = (
             np.empty(size, np.int64),
             np.empty(size, np.float32),
             np.empty(size, np.float32),
@@ -246,17 +248,17 @@ class BatchSampler:
                 row.history.append(token_id)
                 if row.counts_tokens:
                     self._slots.make_room(row.slot)
-        return SampledTokens(*out, errors)
+        return SampledTokens._make((*out, errors))
 
     def _failed(
-        self, given: tuple[Any, ...], batch: _Batch, out: tuple[npt.NDArray[Any], ...]
+        self, given: tuple[Any, ...], batch: _Batch, out: tuple[Any, ...]
     ) -> dict[int, SamplerError]:
         """Draws where a fast kernel could not tell; the errors of the rows that cannot be drawn."""
         token_ids, logprobs, processed_logprobs = out[:3]
         for _, pairs in batch.calls:
             undecided = pairs[:, token_ids[pairs[0]] == UNDECIDED]
             if undecided.size:
-                sample_plain(*given, undecided, *self._slots.arrays, *out)
+                _PLAIN(*given, undecided, *self._slots.arrays, *out)
         errors: dict[int, SamplerError] = {}
         for b in np.flatnonzero(token_ids < 0).tolist():
             errors[b] = LogitsError(STATUS_TEXTS[int(token_ids[b])])
@@ -279,7 +281,9 @@ class BatchSampler:
         """
         ids = np.array(self._checked_ids("token_ids", token_ids), np.int64)
         logprobs = np.empty(len(ids), np.float32)
-        score_tokens(as_logits(logits, len(ids), self.vocab_size), ids, self._slots.arrays[4], logprobs)
+        score_tokens(
+            as_logits(logits, len(ids), self.vocab_size), ids, self._slots.arrays[4], logprobs
+        )
         if np.isnan(logprobs).any():
             raise LogitsError("logits must not be NaN or +inf")
         return logprobs

@@ -36,7 +36,7 @@ class Slots:
         self._tables = np.zeros((size, 16), TOUCHED)
         self._touched = np.zeros((size, -(-vocab_size // 32)), np.int32)
         self._recent = np.zeros((size, RECENT), np.int64)
-        self._work = workspace(vocab_size)
+        self.workspace = workspace(vocab_size)
         self._entries = [0] * size  # at most so many ids of a slot are touched
         self._set_arrays()
 
@@ -47,7 +47,7 @@ class Slots:
             self._tables,
             self._touched,
             self._recent,
-            self._work,
+            self.workspace,
         )
 
     def begin(

@@ -42,7 +42,7 @@ def compiled() -> bool:
     """Whether the sampling kernels of this version are in the cache of this machine."""
     from sampler.kernels._jit import CACHE_FOLDER
 
-    return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("*sample_batch*.nbi"))
+    return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("*sample_few*.nbi"))
 
 
 def keeps_compiled() -> bool:

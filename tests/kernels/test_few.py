@@ -88,9 +88,8 @@ def test_at_least_k_maxima_reach_the_bound_and_hardly_more(k):
     for scale in (1e-3, 1.0, 1e6, 1e30):
         logits = (rng.normal(size=40 * BLOCK) * scale).astype(np.float32)
         maxima = np.empty(40 * 16, np.float32)
-        no_bits = np.zeros(1, np.int32)
-        view = (logits, logits, no_bits, False, no_bits, False)
-        size, bad = lane_maxima(view, maxima)
+        no_mask = (np.zeros(1, np.uint16), False)
+        size, bad = lane_maxima(logits, no_mask, len(logits), maxima)
         assert (size, bad) == (len(maxima), False)
         assert np.array_equal(maxima, logits.reshape(40, 32, 16).max(axis=1).ravel())
         reached = int(np.sum(maxima >= bound_of(maxima, size, k)))

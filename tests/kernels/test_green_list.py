@@ -15,7 +15,8 @@ shares = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
 
 
 def kernel_seed(key: int, context: list[int], width: int) -> int:
-    return int(context_seed(np.uint64(key), np.array(context, np.int64), width))
+    recent = np.array(context, np.int64)
+    return int(context_seed(np.uint64(key), recent, len(recent), width))
 
 
 def kernel_green(seed: int, token_id: int, gamma: float) -> bool:

@@ -19,27 +19,52 @@ KERNELS = (sample_plain, sample_few, sample_wide)
 ARRAYS = ("token_ids", "logprobs", "processed_logprobs", "top_token_ids", "top_logprobs")
 
 
-def digest() -> str:
-    """A hash of the bits of every token, logprob, top token and distribution of many rows."""
+WIDE = (
+    {"top_p": 0.99, "typical_p": 0.98, "temperature": 1.7},
+    {"top_k": 50, "top_p": 0.95, "temperature": 0.7, "top_n_tokens": 5},
+    {"top_k": 50, "logprobs": "raw", "top_n_tokens": 5},
+    {"repetition_penalty": 1.3},
+    {"temperature": 0.9},
+    {"temperature": 0.5, "top_p": 0.9},
+    {"typical_p": 0.9, "temperature": 0.5},
+    {"min_p": 0.01},
+)
+
+
+def cases() -> list[Case]:
+    """Rows that take every path."""
+    wide = np.random.default_rng(1).normal(0.0, 3.0, 50_000).astype(np.float32)
+    wide[::1_000] += 12.0
+    return [
+        *(Case(wide, SamplingParameters(seed=3, **values), prompt=(5, 1_000)) for values in WIDE),
+        *(random_case(8, index, 1 + index) for index in range(CASES)),
+    ]
+
+
+def digest() -> tuple[str, list[int], list[float]]:
+    """A hash of the bits of all that is sampled from many rows; the tokens and their logprobs."""
     sha = hashlib.sha256()
-    wide = np.random.default_rng(1).normal(0.0, 2.0, 50_000).astype(np.float32)
-    flat = Case(wide, SamplingParameters(top_p=0.99, typical_p=0.98, temperature=1.7, seed=3))
-    for case in [flat, *(random_case(8, index, 1 + index) for index in range(CASES))]:
+    token_ids, logprobs = [], []
+    for case in cases():
         tokens = sampled(case)
+        token_ids += tokens.token_ids.tolist()
+        logprobs += tokens.logprobs.tolist()
         arrays = [getattr(tokens, name) for name in ARRAYS]
         if distribution := distribution_of(case):
             arrays += [distribution.token_ids, distribution.logprobs]
         for array in arrays:
             sha.update(array.tobytes())
-    return sha.hexdigest()
+    return sha.hexdigest(), token_ids, logprobs
 
 
 def report() -> dict[str, object]:
     """The digest, and how its kernels came to be."""
     compiled = not numba.config.DISABLE_JIT
-    sampled_bits = digest()
+    sampled_bits, token_ids, logprobs = digest()
     return {
         "digest": sampled_bits,
+        "token_ids": token_ids,
+        "logprobs": logprobs,
         "cpu": cpu_target.target_context.codegen().magic_tuple() if compiled else None,
         "cache_path": sample_plain.stats.cache_path if compiled else None,
         "cache_hits": sum(sum(k.stats.cache_hits.values()) for k in KERNELS) if compiled else 0,
