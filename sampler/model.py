@@ -29,7 +29,7 @@ class SequenceView:
 
     @property
     def id(self) -> int:
-        """Stable for the life of the sequence and never used again: a key for a KV cache."""
+        """A key for a KV cache: stable for the life of the sequence, in this process never used again."""
         return self._id
 
     @property
