@@ -4,6 +4,7 @@
     llama        what a Llama-family model needs of them
     tokenizer    the tokenizer and the chat template in the metadata
     cache        keys and values of past tokens, shared by requests with the same beginning
+    sequences    which tokens of a sequence are in the cache, and why it failed
     network      the forward pass
     model        `GGUFModel`, the model callback
 

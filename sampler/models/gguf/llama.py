@@ -33,6 +33,8 @@ _KNOWN_KEYS = {
     )
 }
 
+_MIN_EPSILON = 1e-12  # with 0, a row of zeros would become NaN
+
 Vector = npt.NDArray[np.float32]
 Shape = tuple[int, int]  # outputs, inputs
 
@@ -51,7 +53,7 @@ class LlamaConfig:
     kv_heads : heads of keys and values
     head_size : numbers of a head, a multiple of 32
     vocab_size : tokens
-    epsilon : added to the mean square of a norm
+    epsilon : added to the mean square of a norm, > 0
     rotation_base : of the rotations of positions
     """
 
@@ -85,7 +87,7 @@ class LlamaConfig:
             kv_heads=metadata.integer("llama.attention.head_count_kv", default=heads),
             head_size=metadata.integer("llama.attention.key_length", default=size),
             vocab_size=len(metadata.texts("tokenizer.ggml.tokens")),
-            epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", 0.0, 1.0),
+            epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", _MIN_EPSILON, 1.0),
             rotation_base=metadata.number("llama.rope.freq_base", 1.0, 1e12, default=10_000.0),
         )
         config._check(metadata)
@@ -134,11 +136,11 @@ class LlamaWeights:
 
 
 def load_weights(file: GGUFFile, config: LlamaConfig) -> LlamaWeights:
-    """The weights of a model.
+    """The weights of a model; of the matrices, nothing is read yet.
 
     Raises
     ------
-    GGUFError : a tensor is missing, not known, of another shape, or holds infinity or NaN
+    GGUFError : a tensor is missing, not known, or of another shape
     """
     if config.layers > len(file.tensors):
         raise GGUFError(
@@ -156,6 +158,13 @@ def load_weights(file: GGUFFile, config: LlamaConfig) -> LlamaWeights:
     )
     _refuse(tensors.unused())
     return weights
+
+
+def check_finite(file: GGUFFile) -> None:
+    """None; reads all weights, and raises GGUFError when one is infinity or NaN."""
+    for tensor in file.tensors.values():
+        if not is_finite(file.data, (tensor.offset, tensor.size), tensor.kind):
+            raise GGUFError(f"`{tensor.name}` must be finite. Given: infinity or NaN")
 
 
 def _layer(tensors: "_Tensors", config: LlamaConfig, prefix: str) -> Layer:
@@ -202,8 +211,6 @@ class _Tensors:
                 f"`{tensor.name}` must have {shape[0]} rows of {shape[1]}."
                 f" Given: {tensor.outputs} of {tensor.inputs}"
             )
-        if not is_finite(self._file.data, (tensor.offset, tensor.size), tensor.kind):
-            raise GGUFError(f"`{tensor.name}` must be finite. Given: infinity or NaN")
         return tensor
 
     def unused(self) -> Iterator[str]:
