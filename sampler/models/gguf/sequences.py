@@ -28,7 +28,8 @@ class State:
     Attributes
     ----------
     token_ids : those whose keys and values are in `blocks`
-    blocks : places in the cache; the first `published` can be found by other sequences
+    blocks : places in the cache
+    published : how many of these, from the first on, other sequences can find
     error : why the sequence gets no logits any more
     """
 
