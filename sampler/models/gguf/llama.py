@@ -13,7 +13,9 @@ import numpy.typing as npt
 from sampler.errors import shown
 from sampler.kernels.lanes import LANES
 from sampler.kernels.quantised import TILE, dequantise, is_finite
-from sampler.models.gguf.reader import GGUFError, GGUFFile, Metadata, Tensor
+from sampler.models.gguf.metadata import GGUFError, Metadata
+from sampler.models.gguf.reader import GGUFFile, Tensor
+from sampler.models.gguf.tokens import tokens_of
 
 _KNOWN_KEYS = {
     f"llama.{key}"
@@ -86,7 +88,7 @@ class LlamaConfig:
             heads=heads,
             kv_heads=metadata.integer("llama.attention.head_count_kv", default=heads),
             head_size=metadata.integer("llama.attention.key_length", default=size),
-            vocab_size=len(metadata.texts("tokenizer.ggml.tokens")),
+            vocab_size=len(tokens_of(metadata)),
             epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", _MIN_EPSILON, 1.0),
             rotation_base=metadata.number("llama.rope.freq_base", 1.0, 1e12, default=10_000.0),
         )

@@ -19,11 +19,12 @@ from sampler.errors import InvalidParameterError, SamplerError, shown
 from sampler.forking import call_in_children
 from sampler.limits import MAX_PROMPT_LOGITS_BYTES
 from sampler.models.gguf.cache import BLOCK_TOKENS, BlockCache, Ids
+from sampler.models.gguf.chat import ChatTemplate
 from sampler.models.gguf.llama import LlamaConfig, check_finite
 from sampler.models.gguf.network import Floats, LlamaNetwork, Rows
 from sampler.models.gguf.reader import read_gguf
 from sampler.models.gguf.sequences import Sequences, State
-from sampler.models.gguf.tokenizer import ChatTemplate, eos_token_ids_of, tokenizer_of
+from sampler.models.gguf.tokenizer import eos_token_ids_of, tokenizer_of
 
 
 class SequenceView(Protocol):

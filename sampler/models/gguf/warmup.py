@@ -5,8 +5,9 @@ import numpy as np
 from sampler.kernels.quantised import Q8_0
 from sampler.models.gguf.cache import BlockCache
 from sampler.models.gguf.llama import LlamaConfig, check_finite
+from sampler.models.gguf.metadata import Metadata
 from sampler.models.gguf.network import LlamaNetwork, Rows
-from sampler.models.gguf.reader import GGUFFile, Metadata, Tensor
+from sampler.models.gguf.reader import GGUFFile, Tensor
 
 _SIZE = 32  # of everything in the smallest model there can be
 _MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
