@@ -316,10 +316,11 @@ def file_with(folder, name, data):
     return path
 
 
-def test_options_are_looked_at_before_the_weights(tmp_path):
+def test_options_are_looked_at_before_the_tokenizer_and_the_weights(tmp_path, monkeypatch):
     path = file_with(tmp_path, "output_norm.weight", np.full(64, np.nan, np.float32).tobytes())
     with pytest.raises(GGUFError, match="must be finite"):
         GGUFModel(path)
+    monkeypatch.setattr(gguf_model, "tokenizer_of", None)
     for options in ({"kv_cache_bytes": 5}, {"prefill_rows": 0}, {"threads": 0}):
         with pytest.raises(InvalidParameterError, match=next(iter(options))):
             GGUFModel(path, **options)

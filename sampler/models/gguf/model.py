@@ -85,13 +85,13 @@ class GGUFModel:
             raise InvalidParameterError(f"`prefix_reuse` must be a bool. Given: {prefix_reuse!r}")
         file = read_gguf(path)
         config = LlamaConfig.from_metadata(file.metadata)
-        self.tokenizer = tokenizer_of(file.metadata)
-        self.eos_token_ids = eos_token_ids_of(file.metadata)
-        self.chat_template = ChatTemplate.from_metadata(file.metadata)
         self._network = LlamaNetwork(file, config, prefill_rows, threads)
         self._cache = BlockCache(
             config.layers, config.kv_heads, config.head_size, kv_cache_bytes, prefix_reuse
         )
+        self.tokenizer = tokenizer_of(file.metadata)
+        self.eos_token_ids = eos_token_ids_of(file.metadata)
+        self.chat_template = ChatTemplate.from_metadata(file.metadata)
         check_finite(file)  # reads all weights, so what else can be wrong comes first
         self.vocab_size = config.vocab_size
         self.context_length = config.context_length
