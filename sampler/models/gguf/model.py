@@ -47,7 +47,7 @@ class GGUFModel:
     path : the file; it must not change while the model is in use
     kv_cache_bytes : limit of the cache of keys and values; when sequences need more, the newest
         fails with a CacheFullError. SmolLM2-135M takes 46080 bytes for a token: the default holds
-        896 tokens and keeps the process below 350 MB, 360 MiB hold a whole context of 8192
+        896 tokens, with which batches of 16 stay below 350 MB; 360 MiB hold a whole context
     prefill_rows : tokens that go through the layers together, 1 to 4096
     prefix_reuse : whether sequences with the same beginning share its keys and values, also after
         one has left
