@@ -1,7 +1,7 @@
 """What one token costs, as multiples of np.max over the same rows, beside other libraries.
 
-    python benchmarks/bench_sampling.py                     one size, every chain, about 2 minutes
-    python benchmarks/bench_sampling.py --all --output DIR  every size and batch, about an hour
+    python benchmarks/bench_sampling.py                     one size, every chain, a minute or two
+    python benchmarks/bench_sampling.py --all --output DIR  every size and batch, under an hour
     pytest benchmarks/bench_sampling.py --benchmark-only    the same calls under pytest-benchmark
 
 The script is the measurement: contenders take turns in one process pinned to one core, CPU time,

@@ -39,7 +39,7 @@ def check(contender: Contender, problem: Problem) -> str:
     contender.restart()
     for index in range(min(CHECKED_ROWS, problem.rotated_sets)):
         given = contender.inputs[index]
-        drawn = [np.asarray(values).ravel() for values in map(list, contender.step(given))]
+        drawn = [np.asarray(values).ravel() for values in contender.step(given)]
         logits = contender.watermarked(given)
         distributions = contender.distributions(given)
         for b in range(min(CHECKED_ROWS, problem.batch_size)):

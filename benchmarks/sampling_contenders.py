@@ -23,6 +23,10 @@ class Contender:
     inputs: list[Any]
     step: Callable[[Any], Any]
 
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.given = problem.chain.parameters
+
     @classmethod
     def refuses(cls, chain: Chain) -> str | None:
         """Why it has no part in a chain; None when it has."""
@@ -47,6 +51,7 @@ class Yardstick(Contender):
     name = "np.max"
 
     def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
         self.inputs = problem.logits
         self.step = methodcaller("max", axis=1)
 
@@ -61,7 +66,7 @@ class Sampler(Contender):
     name = "sampler"
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+        super().__init__(problem)
         self.sampler = BatchSampler(problem.vocab_size, problem.batch_size)
         self.handles: list[int] = []
         if problem.chain.allowed is None:
@@ -78,9 +83,8 @@ class Sampler(Contender):
     def restart(self) -> None:
         for handle in self.handles:
             self.sampler.remove(handle)
-        parameters, context = self.problem.chain.parameters, self.problem.context.tolist()
-        rows = range(self.problem.batch_size)
-        self.handles = [self.sampler.add(parameters, context) for _ in rows]
+        context, rows = self.problem.context.tolist(), range(self.problem.batch_size)
+        self.handles = [self.sampler.add(self.given, context) for _ in rows]
 
     def distributions(self, one: Any) -> list[Distribution]:
         logits, bitmask = (one, None) if self.problem.chain.allowed is None else one
@@ -88,8 +92,8 @@ class Sampler(Contender):
         for b, row in enumerate(logits):
             distribution = next_token_distribution(
                 row,
-                self.problem.chain.parameters,
-                context_token_ids=self.problem.context,
+                self.given,
+                context_token_ids=self.problem.context.tolist(),
                 prompt_length=len(self.problem.context),
                 bitmask=None if bitmask is None else bitmask[b],
             )

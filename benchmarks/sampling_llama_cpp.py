@@ -34,7 +34,7 @@ class LlamaCpp(Contender):
     name = "llama.cpp"
 
     def __init__(self, problem: Problem) -> None:
-        self.given = problem.chain.parameters
+        super().__init__(problem)
         self.inputs = problem.logits
         self.candidates = np.zeros(problem.vocab_size, CANDIDATE)
         pointer = self.candidates.ctypes.data_as(llama_cpp.llama_token_data_p)
@@ -54,7 +54,8 @@ class LlamaCpp(Contender):
         return super().refuses(chain)
 
     def step(self, one: Any) -> tuple[list[int], list[float]]:
-        return zip(*[self._draw(row) for row in one], strict=True)
+        drawn = [self._draw(row) for row in one]
+        return [token_id for token_id, _ in drawn], [logprob for _, logprob in drawn]
 
     def distributions(self, one: Any) -> list[Distribution]:
         found = []

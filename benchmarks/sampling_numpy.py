@@ -20,7 +20,7 @@ class NumpySort(Contender):
     name = "numpy-sort"
 
     def __init__(self, problem: Problem) -> None:
-        self.given = problem.chain.parameters
+        super().__init__(problem)
         self.context = problem.context
         self.everything = np.arange(problem.vocab_size)
         self.inputs = list(zip(problem.logits, problem.bitmasks, strict=True))
@@ -32,7 +32,8 @@ class NumpySort(Contender):
         return "has no green list" if uses(chain, "watermark") else super().refuses(chain)
 
     def step(self, one: Any) -> tuple[list[int], list[float]]:
-        return zip(*[self._draw(*self._kept(row, mask)) for row, mask in rows_of(one)], strict=True)
+        drawn = [self._draw(*self._kept(row, mask)) for row, mask in rows_of(one)]
+        return [token_id for token_id, _ in drawn], [logprob for _, logprob in drawn]
 
     def distributions(self, one: Any) -> list[Distribution]:
         found = []

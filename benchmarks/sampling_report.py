@@ -82,7 +82,7 @@ def inexact(results: list[Record]) -> Iterator[str]:
 
 def machine() -> Record:
     """What the figures depend on: processor, interpreter, versions, load."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

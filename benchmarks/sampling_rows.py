@@ -89,7 +89,7 @@ class Problem:
     @cached_property
     def logits(self) -> list[Array]:
         """One float32[B, V] for each set; row b of set s is row s + b of the series."""
-        return self._sets(lambda number: row_of(self.shape, self.vocab_size, number))
+        return logits_of(self.shape, self.vocab_size, self.batch_size, self.rotated_sets)
 
     @cached_property
     def bitmasks(self) -> list[Array] | list[None]:
@@ -97,7 +97,9 @@ class Problem:
         allowed = self.chain.allowed
         if allowed is None:
             return [None] * self.rotated_sets
-        return self._sets(lambda number: bitmask_of(allowed, self.vocab_size, number))
+        starts, rows = range(self.rotated_sets), range(self.batch_size)
+        masks = [[bitmask_of(allowed, self.vocab_size, s + b) for b in rows] for s in starts]
+        return [np.stack(mask) for mask in masks]
 
     @cached_property
     def context(self) -> Array:
@@ -110,9 +112,12 @@ class Problem:
         _, first = np.unique(ids, return_index=True)
         return ids[np.sort(first)[:size]]
 
-    def _sets(self, row: Any) -> list[Array]:
-        starts = range(self.rotated_sets)
-        return [np.stack([row(start + b) for b in range(self.batch_size)]) for start in starts]
+
+@lru_cache(maxsize=1)
+def logits_of(shape: str, vocab_size: int, batch_size: int, sets: int) -> list[Array]:
+    """The sets of a problem, which its chains share: the same memory is as fast for all."""
+    rows = range(batch_size)
+    return [np.stack([row_of(shape, vocab_size, s + b) for b in rows]) for s in range(sets)]
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,8 @@
 
 Each round times one sample of every contender, one after another, so that whatever else the machine
 does hits all alike. A sample is as many whole passes over the sets of rows as the clock needs;
-before it the contender forgets what it drew and reads its rows once, untimed. Slow contenders sit
-out most rounds.
+before it the contender forgets what it drew and reads its rows once, untimed. Slow contenders, to
+whom the caches are no matter, skip that and sit out most rounds.
 """
 
 import time
@@ -37,28 +37,25 @@ def measure(contenders: list[Contender], rounds: int) -> list[Turns]:
     for number in range(rounds):
         for turn in turns:
             if number % turn.every == 0:
-                turn.samples[number] = _sample(turn.contender, turn.passes)
+                turn.samples[number] = _sample(turn.contender, turn.passes, turn.every == 1)
     return turns
 
 
 def _calibrated(contender: Contender, rounds: int) -> Turns:
-    pass_ns = _sample(contender, 1)
-    if pass_ns < SAMPLE_NS:
-        pass_ns = _sample(contender, 4) // 4 or 1
+    pass_ns = _sample(contender, 1, warm=False)
+    if pass_ns < 10 * SAMPLE_NS:
+        pass_ns = _sample(contender, 4, warm=True) // 4 or 1
     passes = -(-SAMPLE_NS // pass_ns)
     affordable = max(FEWEST_ROUNDS, SLOW_BUDGET_NS // (passes * pass_ns))
-    return Turns(contender, passes, max(1, rounds // affordable))
+    return Turns(contender, passes, -(-rounds // affordable))
 
 
-def _sample(contender: Contender, passes: int) -> int:
-    """CPU nanoseconds of so many passes over all inputs."""
+def _sample(contender: Contender, passes: int, warm: bool) -> int:
+    """CPU nanoseconds of so many passes over all inputs; `warm` reads them once before."""
     contender.restart()
     step, inputs = contender.step, contender.inputs
-    started = time.process_time_ns()
-    for one in inputs:
+    for one in inputs if warm else ():
         step(one)
-        if time.process_time_ns() - started > SAMPLE_NS:
-            break  # caches are no matter to what takes so long
     started = time.process_time_ns()
     for _ in range(passes):
         for one in inputs:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.sampling_contenders import Contender, Distribution, uses
 from benchmarks.sampling_rows import SEED, Chain, Problem
 
-Tensor = torch.Tensor
 NOTHING = float("-inf")
 
 
@@ -21,8 +21,7 @@ class TorchContender(Contender):
     def __init__(self, problem: Problem) -> None:
         torch.set_num_threads(1)
         torch.manual_seed(SEED)
-        self.problem = problem
-        self.given = problem.chain.parameters
+        super().__init__(problem)
         self.inputs = [
             (torch.from_numpy(logits), None if mask is None else torch.from_numpy(mask))
             for logits, mask in zip(problem.logits, problem.bitmasks, strict=True)

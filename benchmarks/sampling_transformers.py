@@ -6,13 +6,14 @@ The green list of its watermark is another one than ours; it is checked on its o
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers.generation import logits_process
 
 from benchmarks.sampling_rows import Array, Problem
-from benchmarks.sampling_torch import Tensor, TorchContender, allowed_only, best_token
+from benchmarks.sampling_torch import TorchContender, allowed_only, best_token
 
 
-class _Mask(logits_process.LogitsProcessor):  # type: ignore[misc]
+class _Mask(logits_process.LogitsProcessor):
     """Allows what `bitmask` says, which is set before each step."""
 
     bitmask: Tensor | None = None
