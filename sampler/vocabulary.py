@@ -18,7 +18,7 @@ END_OF_SEQUENCE_NAMES = frozenset({
     "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>",
 })
 # fmt: on
-_NO_TOKEN = "a token that no vocabulary has"
+NO_TOKEN = "a token that no vocabulary has"  # as unknown token, it lets no character get lost
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -173,7 +173,7 @@ def _that_loses_nothing(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.no_truncation()
     if drops:
         # looked up where a character would be left out, and then missed with an error
-        tokenizer.model.unk_token = _NO_TOKEN
+        tokenizer.model.unk_token = NO_TOKEN
     return tokenizer
 
 

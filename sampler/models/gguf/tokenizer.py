@@ -19,7 +19,7 @@ from sampler.models.gguf.tokens import (
     token_id_of,
     tokens_of,
 )
-from sampler.vocabulary import END_OF_SEQUENCE_NAMES
+from sampler.vocabulary import END_OF_SEQUENCE_NAMES, NO_TOKEN
 
 MAX_MERGES = 1 << 20
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
@@ -39,9 +39,8 @@ _KNOWN_KEYS = {PREFIX + name for name in {*_READ, *_END_KEYS, *_MUST_BE_FALSE, *
 def tokenizer_of(metadata: Metadata) -> Tokenizer:
     """The tokenizer; control tokens are special, and bos comes first where the file says so.
 
-    As in transformers, a byte for which there is no token gives none (`Vocabulary.encode` refuses
-    such a text). The file's unknown token does not stand in: it is often the one that ends a
-    document.
+    A text with a byte for which there is no token is refused: in transformers such a byte gives no
+    token. The file's unknown token does not stand in: it is often the one that ends a document.
 
     Raises
     ------
@@ -51,7 +50,7 @@ def tokenizer_of(metadata: Metadata) -> Tokenizer:
     _check_keys(metadata)
     tokens = _vocabulary(tokens_of(metadata))
     merges = _merges(metadata.texts(PREFIX + "merges", MAX_MERGES), tokens)
-    tokenizer = Tokenizer(models.BPE(tokens, merges))
+    tokenizer = Tokenizer(models.BPE(tokens, merges, unk_token=NO_TOKEN))
     tokenizer.pre_tokenizer = _pre_tokenizer(metadata.text(PREFIX + "pre"))
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens(added_tokens_of(metadata))
