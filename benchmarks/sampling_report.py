@@ -73,10 +73,10 @@ def line(found: list[Record], names: list[str]) -> str:
 
 
 def inexact(results: list[Record]) -> Iterator[str]:
-    """Who keeps other ids than the definition, and how many at most."""
+    """Who keeps other ids than the definition, and how many in the rows that were checked."""
     differing = [record for record in results if record["kept"] not in ("", "exact")]
     for record in differing:
-        place = f"V = {record['vocab_size']:,}, {record['rows']}"
+        place = f"V = {record['vocab_size']:,}, B = {record['batch_size']}, {record['rows']}"
         yield f"{record['contender']}, {record['chain']} ({place}): {record['kept']}"
 
 
