@@ -1,103 +1,146 @@
-"""What one token costs, as multiples of np.max over the same row.
+"""What one token costs, as multiples of np.max over the same rows, beside other libraries.
 
-Run as ``python benchmarks/bench_sampling.py``. Each round times every contender once on the same
-rows, so that whatever else the machine does hits all alike; process time, minimum and median over
-the rounds. np.max is the yardstick because it is near the time that memory needs to deliver the
-row. The last line is one JSON document.
+    python benchmarks/bench_sampling.py                     one size, every chain, a minute or two
+    python benchmarks/bench_sampling.py --all --output DIR  every size and batch, under an hour
+    pytest benchmarks/bench_sampling.py --benchmark-only    the same calls under pytest-benchmark
+
+The script is the measurement: contenders take turns in one process pinned to one core, CPU time,
+minimum and median over the rounds, each checked against the definition before it is timed. np.max
+is the yardstick because it is near the time that memory needs to deliver the row, which no sampler
+that reads every logit can beat; absolute times do not travel between machines. At B = 1 everybody
+rotates through 8 rows, at B = 64 the rows come from DRAM. The last line is one JSON document; with
+--output it is a file there, beside a picture. pytest-benchmark measures one after another, in wall
+time; use it to compare two versions of this library with `--benchmark-compare`.
+
+Peers: PyTorch, transformers and llama-cpp-python take part where they are installed.
 """
 
+import argparse
 import json
-import statistics
-import time
+import os
+import sys
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+# the root, and the definition that everybody is checked against
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sampler import BatchSampler, SamplingParameters, Watermark, warmup
+from benchmarks import sampling_report as report
+from benchmarks.sampling_checks import WrongAnswer, check
+from benchmarks.sampling_contenders import HOMES, Contender, find
+from benchmarks.sampling_rows import CHAINS, SHAPES, Problem, problems
+from benchmarks.sampling_timing import measure
+from sampler import warmup
 
-ROUNDS = 15
-VOCAB_SIZES = (32_000, 128_256)
-CHAINS = {
-    "greedy": {},
-    "temperature": {"temperature": 0.8},
-    "top_k + top_p": {"temperature": 0.8, "top_k": 50, "top_p": 0.95},
-    "top_p": {"top_p": 0.9},
-    "typical_p": {"typical_p": 0.95},
-    "min_p": {"min_p": 0.05},
-    "all": {
-        "watermark": Watermark(),
-        "repetition_penalty": 1.2,
-        "temperature": 0.8,
-        "top_k": 50,
-        "top_p": 0.95,
-        "typical_p": 0.95,
-    },
-}
+VOCAB_SIZES = (32_000, 128_256, 151_936, 256_000)
+BATCH_SIZES = (1, 8, 64)
+ROUNDS = 31
 
 
-def rows_of(shape, vocab_size, generator):
-    """Logits with a realistic head ("peaked", the best token near p = 0.7), or N(0, 1)."""
-    logits = generator.normal(size=(1, vocab_size)).astype(np.float32)
-    if shape == "peaked":
-        head = generator.choice(vocab_size, 200, replace=False)
-        logits[0, head] += np.linspace(14.0, 6.0, 200, dtype=np.float32)
-    return logits
+def compete(
+    problem: Problem, kinds: list[type[Contender]], rounds: int
+) -> tuple[list[report.Record], list[str]]:
+    """The records of one problem, and who answered wrongly and was not timed."""
+    contenders, kept, wrong = [], {}, []
+    for kind in kinds:
+        if kind.refuses(problem.chain) is None:
+            contender = kind(problem)
+            try:
+                kept[kind.name] = check(contender, problem)
+                contenders.append(contender)
+            except WrongAnswer as error:
+                wrong.append(f"{kind.name}, {problem.chain.title}, {problem.shape}: {error}")
+    return report.records(problem, measure(contenders, rounds), kept), wrong
 
 
-def numpy_sort(logits, parameters, generator):
-    """The textbook way: sort the row, soften it, cut it, draw."""
-    row = logits[0] / np.float32(parameters.get("temperature", 1.0))
-    order = np.argsort(-row, kind="stable")
-    if parameters.get("top_k"):
-        order = order[: parameters["top_k"]]
-    weights = np.exp(row[order] - row[order[0]])
-    weights /= weights.sum()
-    if "top_p" in parameters:
-        before = np.cumsum(weights) - weights
-        order, weights = order[before < parameters["top_p"]], weights[before < parameters["top_p"]]
-    return order[np.searchsorted(np.cumsum(weights), generator.random() * weights.sum())]
-
-
-def microseconds(call):
-    start = time.process_time_ns()
-    call()
-    return (time.process_time_ns() - start) / 1000
-
-
-def measure(chain, shape, vocab_size):
-    """Microseconds per row of each contender: {name: (minimum, median)}."""
-    generator = np.random.default_rng(0)
-    logits = rows_of(shape, vocab_size, generator)
-    sampler = BatchSampler(vocab_size, 1)
-    sampler.add(SamplingParameters(**CHAINS[chain], seed=1), range(512))
-    contenders = {"np.max": lambda: logits.max(axis=1), "sampler": lambda: sampler.sample(logits)}
-    if chain in ("temperature", "top_k + top_p", "top_p"):
-        contenders["NumPy sort"] = lambda: numpy_sort(logits, CHAINS[chain], generator)
-    times = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, call in contenders.items():
-            times[name].append(microseconds(call))
-    return {name: (min(taken), statistics.median(taken)) for name, taken in times.items()}
-
-
-def main():
+def run(options: argparse.Namespace) -> tuple[report.Record, bool]:
+    """The document of a whole run, printed as it grows; and whether everybody was right."""
+    names = ["np.max", *[name for name in options.contenders if name != "np.max"]]
+    kinds, missing = find(names)
+    names = [kind.name for kind in kinds]
+    skipped = [f"{name}: {reason}" for name, reason in missing.items()]
     warmup()
-    results = []
-    print(f"{'chain':<16}{'row':<8}{'V':>8}  {'contender':<12}", end="")
-    print(f"{'min us':>9}{'x np.max':>9}{'median':>9}")
-    for vocab_size in VOCAB_SIZES:
-        for shape in ("peaked", "flat"):
-            for chain in CHAINS:
-                measured = measure(chain, shape, vocab_size)
-                yardstick = measured["np.max"][0]
-                for name, (lowest, median) in measured.items():
-                    ratio = lowest / yardstick
-                    print(
-                        f"{chain:<16}{shape:<8}{vocab_size:>8}  {name:<12}"
-                        f"{lowest:>9.1f}{ratio:>9.1f}{median:>9.1f}"
-                    )
-                    results.append([chain, shape, vocab_size, name, lowest, median])
-    print(json.dumps({"columns": "chain row V contender min median", "results": results}))
+    results: list[report.Record] = []
+    mistakes, title = [], ""
+    for problem in problems(options.chains, options.vocab_sizes, options.batch_sizes, options.rows):
+        size = f"V = {problem.vocab_size:,}, B = {problem.batch_size}, {problem.shape} rows"
+        if size != title:
+            title = size
+            print(f"\n{size}; time per row, multiples of np.max\n{report.heading(names)}")
+        found, wrong = compete(problem, kinds, options.rounds)
+        print(report.line(found, names), flush=True)
+        results += found
+        mistakes += wrong
+    for heading, lines in (
+        ("Skipped", skipped),
+        ("Rounding at a boundary", list(report.inexact(results))),
+        ("Wrong, not timed", mistakes),
+    ):
+        if lines:
+            print(f"\n{heading}:", *lines, sep="\n  ")
+    return report.document(results, skipped + mistakes), not mistakes
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--chains", nargs="+", choices=CHAINS, default=list(CHAINS))
+    parser.add_argument("--contenders", nargs="+", choices=HOMES, default=list(HOMES))
+    parser.add_argument("--rows", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--vocab-sizes", nargs="+", type=int, default=[128_256])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--all", action="store_true", help="every vocabulary and batch size")
+    parser.add_argument("--output", type=Path, help="folder for sampling.json and sampling.png")
+    options = parser.parse_args(arguments)
+    if options.all:
+        options.vocab_sizes, options.batch_sizes = list(VOCAB_SIZES), list(BATCH_SIZES)
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    options = parsed(arguments)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    outcome, right = run(options)
+    if options.output is None:
+        print(json.dumps(outcome))
+        return 0 if right else 1
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "sampling.json").write_text(json.dumps(outcome, indent=1) + "\n", "utf-8")
+    try:
+        from benchmarks.sampling_plot import plot
+    except ImportError as error:
+        print(f"no picture: {error}")
+    else:
+        plot(outcome["results"], options.output / "sampling.png")
+    return 0 if right else 1
+
+
+def pytest_generate_tests(metafunc: Any) -> None:
+    metafunc.parametrize("contender", HOMES)
+    metafunc.parametrize("chain", CHAINS)
+    metafunc.parametrize("shape", SHAPES)
+
+
+def test_one_token(benchmark: Any, shape: str, chain: str, contender: str) -> None:
+    import pytest
+
+    kinds, missing = find([contender])
+    reason = missing.get(contender) or kinds[0].refuses(CHAINS[chain])
+    if reason is not None:
+        pytest.skip(f"{contender}: {reason}")
+    (problem,) = problems([chain], [128_256], [1], [shape])
+    competitor = kinds[0](problem)
+    check(competitor, problem)
+    benchmark.group = f"{problem.chain.title}, {shape}, V = {problem.vocab_size:,}, 8 tokens"
+
+    def one_pass() -> None:
+        for one in competitor.inputs:
+            competitor.step(one)
+
+    benchmark.pedantic(one_pass, setup=competitor.restart, rounds=20, warmup_rounds=1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

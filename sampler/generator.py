@@ -26,6 +26,7 @@ from sampler.errors import (
     shown,
 )
 from sampler.events import GenerateResponse, StreamEvent
+from sampler.forking import call_in_children
 from sampler.grammar import GrammarCompiler
 from sampler.job import Job
 from sampler.limits import Limits
@@ -98,7 +99,8 @@ class Generator:
 
     Parameters
     ----------
-    model : see `sampler.model.Model`; called from one thread, never twice at the same time
+    model : see `sampler.model.Model`; called from one thread, never twice at the same time, unless
+        other generators have it too
     tokenizer : a `tokenizers.Tokenizer` (byte-level or byte-fallback), or its `Vocabulary`
     max_batch_size : rows that are stepped together, >= 1
     max_waiting : requests that may wait for a row, >= 1; one more is an OverloadedError
@@ -142,15 +144,24 @@ class Generator:
         self._grammars = GrammarCompiler(self.vocabulary, limits=self.limits)
         caller = ModelCaller(model, self.vocabulary.size)
         self._scheduler = Scheduler(caller, self.vocabulary, max_batch_size, max_waiting)
+        self._places = max_batch_size + max_waiting
+        self._prepare_to_serve()
+        call_in_children(self._begin_anew)
+
+    def _prepare_to_serve(self) -> None:
         # Not asyncio's own threads: they are few, and slow grammars would keep everybody from them.
         # Two for each place, since a cancelled request may have begun the compile that another one
         # waits for, and one that is always free to refuse a request.
-        places = max_batch_size + max_waiting
-        self._preparers = ThreadPoolExecutor(2 * places + 1, "sampler-prepare")
+        self._preparers = ThreadPoolExecutor(2 * self._places + 1, "sampler-prepare")
         # also runs at interpreter exit; it does not hold the generator, so a forgotten one ends
         self._finalizer = weakref.finalize(
             self, _close, self._scheduler, self._preparers, self._grammars
         )
+
+    def _begin_anew(self) -> None:
+        """With threads of its own, in a forked process."""
+        if self._finalizer.detach() is not None:  # else it is closed
+            self._prepare_to_serve()
 
     def generate_stream(self, request: Request) -> EventStream:
         """The events of `request`, as its tokens are generated.

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 
 from sampler.errors import InvalidParameterError, shown
 
+MAX_PROMPT_LOGITS_BYTES = 512 << 20  # what `prompt_logits` of a GGUF model may take for a while
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

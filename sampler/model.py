@@ -29,7 +29,7 @@ class SequenceView:
 
     @property
     def id(self) -> int:
-        """Stable for the life of the sequence and never used again: a key for a KV cache."""
+        """A key for a KV cache: of this sequence alone, in all generators of the process."""
         return self._id
 
     @property
@@ -141,10 +141,11 @@ class ModelCaller:
         method = self._model.prompt_logits  # type: ignore[attr-defined]
         try:
             return self._call(method, view, len(view.token_ids))
-        except ModelCallbackError as error:
-            if (own := self.row_error(view.id)) is not None:
-                raise own from error
-            raise
+        except ModelCallbackError:
+            own = self.row_error(view.id)
+            if own is None:
+                raise
+        raise own  # not where the other one is known: often that is caused by this very error
 
     def row_error(self, sequence_id: int) -> SamplerError | None:
         """Why the model gave no logits for a row, if it has `row_error` and says so."""

@@ -26,12 +26,15 @@ from sampler.errors import (
     SamplerError,
 )
 from sampler.events import PrefillToken
+from sampler.forking import call_in_children
 from sampler.grammar import allocate_token_bitmask
 from sampler.job import Job
 from sampler.model import ModelCaller
 from sampler.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
+
+_sequence_ids = itertools.count()  # of all schedulers, since several may run one model
 
 
 class _Live:
@@ -68,15 +71,19 @@ class Scheduler:
         self._vocabulary = vocabulary
         self._max_batch_size = max_batch_size
         self._max_waiting = max_waiting
-        self._sampler = BatchSampler(vocabulary.size, max_batch_size)
-        self._bitmask = allocate_token_bitmask(max_batch_size, vocabulary.size)
-        self._sequence_ids = itertools.count()
+        self._closed = False
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Without any request: at first, and in a forked process, where nobody waits for one."""
+        self._sampler = BatchSampler(self._vocabulary.size, self._max_batch_size)
+        self._bitmask = allocate_token_bitmask(self._max_batch_size, self._vocabulary.size)
         self._live: list[_Live] = []
         # what other threads touch, under the condition
         self._condition = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._reserved: set[Job] = set()  # in preparation, or without a row yet
-        self._closed = False
         self._thread: threading.Thread | None = None
 
     def reserve(self, job: Job) -> None:
@@ -103,7 +110,7 @@ class Scheduler:
         """Queues a prepared job that has a place."""
         with self._condition:
             self._check_open()
-            if self._thread is None or not self._thread.is_alive():  # as in a forked process
+            if self._thread is None or not self._thread.is_alive():
                 thread = threading.Thread(target=self._run, name="sampler-scheduler", daemon=True)
                 thread.start()  # may fail, and then the next request tries again
                 self._thread = thread
@@ -178,7 +185,7 @@ class Scheduler:
         """Gives the next candidate of `job` a row."""
         wants_prefill = job.plan.request.decoder_input_details and not job.started
         feed = wants_prefill and not self._model.scores_prompts
-        candidate = job.next_candidate(next(self._sequence_ids), feed)
+        candidate = job.next_candidate(next(_sequence_ids), feed)
         handle = self._sampler.add(candidate.parameters, candidate.plan.prompt_token_ids)
         with self._condition:  # the row takes the place of the place: each counts once
             self._live.append(_Live(job, candidate, handle))

@@ -86,12 +86,14 @@ class ScriptedModel:
 class Watched:
     """A model around another one: notes what it is shown, and can be held up before each call.
 
+    Sequences are numbered from 0, as their ids go on from the first one that the model was shown.
+
     Attributes
     ----------
-    calls : the ids of the sequences of each call
-    shown : by sequence id, the new token ids of all calls
-    contexts : by sequence id, the whole context in the last call
-    released : sequence ids, in order
+    calls : the numbers of the sequences of each call
+    shown : by number, the new token ids of all calls
+    contexts : by number, the whole context in the last call
+    released : numbers, in order
     overlapped : whether two calls ever ran at the same time
     """
 
@@ -101,6 +103,7 @@ class Watched:
         self._permits = 0
         self._held = held
         self._running = 0
+        self._first_id: int | None = None
         self.entered = 0
         self.calls: list[list[int]] = []
         self.shown: dict[int, list[int]] = defaultdict(list)
@@ -116,10 +119,11 @@ class Watched:
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._held or self._permits, PATIENCE)
             self._permits -= self._held
-            self.calls.append([view.id for view in batch])
-            for view in batch:
-                self.shown[view.id] += view.new_token_ids.tolist()
-                self.contexts[view.id] = view.token_ids.tolist()
+            numbers = self._numbers([view.id for view in batch])
+            self.calls.append(numbers)
+            for number, view in zip(numbers, batch, strict=True):
+                self.shown[number] += view.new_token_ids.tolist()
+                self.contexts[number] = view.token_ids.tolist()
         try:
             return self._model(batch)
         finally:
@@ -129,8 +133,13 @@ class Watched:
 
     def release(self, sequence_id: int) -> None:
         with self._changed:
-            self.released.append(sequence_id)
+            self.released += self._numbers([sequence_id])
             self._changed.notify_all()
+
+    def _numbers(self, sequence_ids: Sequence[int]) -> list[int]:
+        if self._first_id is None:
+            self._first_id = min(sequence_ids)
+        return [sequence_id - self._first_id for sequence_id in sequence_ids]
 
     def hold(self) -> None:
         """Lets no further call through."""

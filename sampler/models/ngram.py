@@ -165,7 +165,8 @@ class NgramModel:
         if steps := self._walk(state, ids[len(past) :]):
             state, _ = steps[-1]
         if len(self._known) >= _MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+            for oldest in list(self._known)[:1]:  # which another thread may drop meanwhile
+                self._known.pop(oldest, None)
         self._known[view.id] = ids, state
         return state
 

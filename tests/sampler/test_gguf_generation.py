@@ -154,7 +154,7 @@ def check_batches(count, settings):
             expected += events_of(generator, [request])
     assert all(expected)
     for batch_size, prefix_reuse in settings:
-        opened = opened_or_skipped(prefix_reuse=prefix_reuse)
+        opened = opened_or_skipped(prefix_reuse=prefix_reuse, kv_cache_bytes=128 << 20)
         with generator_of(opened, batch_size) as generator:
             assert events_of(generator, requests) == expected, (batch_size, prefix_reuse)
 

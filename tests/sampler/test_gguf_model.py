@@ -27,9 +27,11 @@ from tiny_gguf import (
 from sampler import Generator
 from sampler.errors import InvalidParameterError, LogitsError
 from sampler.models import GGUFModel
+from sampler.models.gguf import model as gguf_model
 from sampler.models.gguf import network
 from sampler.models.gguf.cache import BLOCK_TOKENS
-from sampler.models.gguf.model import CacheFullError, ContextLengthError
+from sampler.models.gguf.reader import GGUFError
+from sampler.models.gguf.sequences import CacheFullError, ContextLengthError
 
 TOKEN_BYTES = SIZES["layers"] * SIZES["kv_heads"] * 32 * 2 * 4  # keys and values of one token
 BLOCK_BYTES = TOKEN_BYTES * BLOCK_TOKENS
@@ -184,10 +186,12 @@ def test_a_context_that_did_not_grow_or_was_replaced_gets_its_own_logits(model, 
     model.release("same")
 
 
-def test_one_sequence_may_stand_in_a_batch_twice(model, alone):
+def test_a_batch_with_one_id_twice_is_refused_and_harms_nobody(model, alone):
     ids = random_ids(5, 20)
-    logits = model([view("twice", ids), view("twice", ids)])
-    assert bits(logits[0]) == bits(logits[1]) == bits(alone(ids))
+    for second in (ids, ids[:7], random_ids(6, 20)):
+        with pytest.raises(InvalidParameterError, match=r"each id once\. Given twice: 'twice'"):
+            model([view("twice", ids), view("other", ids), view("twice", second)])
+    assert bits(model([view("twice", ids)])[0]) == bits(alone(ids))
     model.release("twice")
 
 
@@ -292,21 +296,82 @@ def test_wrong_tokens_fail_their_row(model, ids):
         {"kv_cache_bytes": 1 << 60},
         {"prefill_rows": 0},
         {"prefill_rows": True},
+        {"prefix_reuse": 1},
         {"threads": 0},
         {"threads": 257},
     ],
 )
 def test_options_outside_their_range_are_refused(path, options):
-    with pytest.raises(InvalidParameterError, match=next(iter(options))):
+    with pytest.raises(InvalidParameterError, match=f"`{next(iter(options))}` must be"):
         GGUFModel(path, **options)
 
 
-def test_numbers_that_overflow_fail_their_row_and_nothing_else(tmp_path):
+def file_with(folder, name, data):
+    """A small file in which one tensor has other data."""
     tensors = tiny_tensors(KINDS["F32"])
-    kind, shape, data = tensors["blk.0.ffn_up.weight"]
-    tensors["blk.0.ffn_up.weight"] = kind, shape, (np.frombuffer(data, np.float32) * 1e37).tobytes()
-    path = tmp_path / "huge.gguf"
+    kind, shape, _ = tensors[name]
+    tensors[name] = kind, shape, data
+    path = folder / "other.gguf"
     path.write_bytes(written(tiny_metadata(), tensors))
+    return path
+
+
+def test_options_are_looked_at_before_the_tokenizer_and_the_weights(tmp_path, monkeypatch):
+    path = file_with(tmp_path, "output_norm.weight", np.full(64, np.nan, np.float32).tobytes())
+    with pytest.raises(GGUFError, match="must be finite"):
+        GGUFModel(path)
+    monkeypatch.setattr(gguf_model, "tokenizer_of", None)
+    for options in ({"kv_cache_bytes": 5}, {"prefill_rows": 0}, {"threads": 0}):
+        with pytest.raises(InvalidParameterError, match=next(iter(options))):
+            GGUFModel(path, **options)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1e-5, 1e-30, float("nan")])
+def test_an_epsilon_that_protects_from_nothing_is_refused(tmp_path, epsilon):
+    key = "llama.attention.layer_norm_rms_epsilon"
+    path = tmp_path / "epsilon.gguf"
+    path.write_bytes(written({**tiny_metadata(), key: epsilon}, tiny_tensors()))
+    with pytest.raises(GGUFError, match=f"`{key}` must be a number from 1e-12"):
+        GGUFModel(path)
+
+
+def test_prompt_logits_beyond_their_limit_are_a_wrong_parameter(path, monkeypatch):
+    monkeypatch.setattr(gguf_model, "MAX_PROMPT_LOGITS_BYTES", 20 * 4 * len(TOKENS))
+    model = GGUFModel(path)
+    assert model.prompt_logits(view("short", random_ids(1, 20))).shape == (20, len(TOKENS))
+    message = "`decoder_input_details` must be false for prompts of > 20 tokens.*Given: 21 tokens"
+    with pytest.raises(InvalidParameterError, match=message) as refused:
+        model.prompt_logits(view("long", random_ids(1, 21)))
+    assert type(refused.value) is InvalidParameterError
+    with Generator(model, model.tokenizer) as generator:
+        asked = {"max_new_tokens": 2, "details": True, "decoder_input_details": True}
+        with pytest.raises(InvalidParameterError, match=message):
+            generator.generate({"inputs": "h" * 21, "parameters": asked})
+        assert generator.generate({"inputs": "h" * 20, "parameters": asked}).details.prefill
+
+
+@pytest.mark.parametrize("call", ["__call__", "prompt_logits"])
+def test_a_call_that_was_interrupted_leaves_nothing_behind(path, alone, monkeypatch, call):
+    model = GGUFModel(path, prefill_rows=8)
+    ids, forward = random_ids(3, 40), model._network.forward
+
+    def interrupted(rows, cache):
+        if rows.positions[0] >= 24:
+            raise KeyboardInterrupt
+        return forward(rows, cache)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(model._network, "forward", interrupted)
+        sequence = view(0, ids)
+        getattr(model, call)([sequence] if call == "__call__" else sequence)
+    assert model._cache.available == len(model._cache.blocks)
+    assert bits(model([view(0, ids), view(1, ids)])) == bits(alone(ids)) * 2
+
+
+def test_numbers_that_overflow_fail_their_row_and_nothing_else(tmp_path):
+    name = "blk.0.ffn_up.weight"
+    _, _, data = tiny_tensors(KINDS["F32"])[name]
+    path = file_with(tmp_path, name, (np.frombuffer(data, np.float32) * 1e37).tobytes())
     assert not np.isfinite(GGUFModel(path)([view(0, [5, 6, 7])])).any()
 
 
@@ -371,6 +436,7 @@ from types import SimpleNamespace
 import numpy as np
 from sampler.kernels import llama, numeric, quantised
 from sampler.models import GGUFModel
+from sampler.models.gguf import model as gguf_model
 from sampler.models.gguf import network
 from sampler.models.gguf.warmup import compile_kernels
 

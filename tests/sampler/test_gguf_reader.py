@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tiny_gguf import (
 from sampler.errors import InvalidParameterError
 from sampler.models import GGUFModel
 from sampler.models.gguf import reader
-from sampler.models.gguf.reader import GGUFError, read_gguf
+from sampler.models.gguf.metadata import GGUFError
+from sampler.models.gguf.reader import read_gguf
 
 GOOD = written(tiny_metadata(), tiny_tensors())
 HEADER = len(GOOD) - sum(len(data) for _, _, data in tiny_tensors().values())
@@ -73,7 +75,8 @@ def entry(key, kind, value):
 
 def test_metadata_and_tensors_are_those_of_the_file(write):
     file = read_gguf(write(GOOD))
-    assert file.metadata["tokenizer.ggml.tokens"] == TOKENS
+    tokens = file.metadata.texts("tokenizer.ggml.tokens", most=1000)
+    assert (len(tokens), list(tokens), tokens[-2:]) == (len(TOKENS), TOKENS, TOKENS[-2:])
     assert file.metadata["llama.rope.freq_base"] == 10_000.0
     assert file.metadata["tokenizer.ggml.add_bos_token"] is False
     assert file.metadata["tokenizer.ggml.token_type"].tolist()[:4] == [3, 3, 3, 1]
@@ -130,14 +133,16 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
         (b"GGML" + GOOD[4:], "must begin with b'GGUF'. Given: b'GGML'"),
         (GOOD[:4] + struct.pack("<I", 1) + GOOD[8:], "version must be 2 or 3"),
         (GOOD[:4] + struct.pack(">I", 3) + GOOD[8:], "version must be 2 or 3"),
-        (GOOD[:8] + struct.pack("<Q", 2**63) + GOOD[16:], "number of tensors must be <= 65536"),
-        (GOOD[:16] + struct.pack("<Q", 2**40) + GOOD[24:], "metadata entries must be <= 65536"),
+        (GOOD[:8] + struct.pack("<Q", 2**63) + GOOD[16:], "number of tensors must be <= 16384"),
+        (GOOD[:16] + struct.pack("<Q", 2**40) + GOOD[24:], "metadata entries must be <= 4096"),
         (GOOD[:-1], "truncated file: 'output.weight' ends at byte"),
         (GOOD[: HEADER // 2], "truncated file"),
         (entry("key", 13, b""), "'key' has an unknown metadata type. Given: 13"),
         (entry("key", 8, struct.pack("<Q", 2**63)), "truncated file"),
         (entry("key", 8, struct.pack("<Q", 1) + b"\xff"), "not UTF-8"),
-        (entry("key", 9, struct.pack("<IQ", 4, 2**61)), "length of 'key' must be <= 1048576"),
+        (entry("key", 9, struct.pack("<IQ", 4, 2**61)), "must have <= 2097152 elements together"),
+        (entry("key", 9, struct.pack("<IQ", 8, 2**61)), "must have <= 2097152 elements together"),
+        (entry("key", 9, struct.pack("<IQQ", 8, 1, 1) + b"\xff"), "not UTF-8"),
         (entry("key", 9, struct.pack("<IQ", 9, 1)), "array of texts or numbers"),
         (entry("key", 9, struct.pack("<IQ", 10, 1 << 20)), "truncated file"),
     ],
@@ -211,8 +216,15 @@ def test_weights_that_are_no_numbers_are_refused(refused, kind, value):
         ),
         ("llama__attention__head_count", None, "`llama.attention.head_count`"),
         ("llama__attention__key_length", 40, "must be an integer from 40"),
-        ("llama__attention__layer_norm_rms_epsilon", float("nan"), "number from 0.0 to 1.0"),
-        ("llama__rope__freq_base", 0.5, "`llama.rope.freq_base` must be a number from 1.0"),
+        *(
+            ("llama__attention__layer_norm_rms_epsilon", value, "number from 1e-12 to 1.0. Given:")
+            for value in (0.0, -1e-5, 2.0, np.nan, np.inf, -np.inf, None, "1e-5", True)
+        ),
+        *(
+            ("llama__rope__freq_base", value, "`llama.rope.freq_base` must be a number from 1.0")
+            for value in (0.0, 0.5, -1e4, 1e13, np.nan, np.inf, "1e4", True)
+        ),
+        ("llama__rope__scale_linear", 2.0, "'llama.rope.scale_linear'"),
         ("llama__rope__scaling__type", "linear", "'llama.rope.scaling.type'"),
         ("llama__expert_count", 8, "'llama.expert_count'"),
         ("llama__vocab_size", 7, "`llama.vocab_size`"),
@@ -223,9 +235,64 @@ def test_metadata_that_do_not_fit_are_refused(refused, key, value, message):
     assert message in refused(changed_metadata(**{key: value}))
 
 
-def test_a_header_larger_than_the_limit_is_refused(refused, monkeypatch):
-    monkeypatch.setattr(reader, "MAX_HEADER_BYTES", 1000)
-    assert "header of more than 1000 bytes" in refused(GOOD)
+@pytest.mark.parametrize(
+    ("limit", "most", "message"),
+    [
+        ("MAX_HEADER_BYTES", 1000, "header of more than 1000 bytes"),
+        ("MAX_ENTRIES", 21, "metadata entries must be <= 21. Given: 22"),
+        ("MAX_TENSORS", 20, "tensors must be <= 20. Given: 21"),
+        ("MAX_ELEMENTS", 400, "must have <= 400 elements together. Given: 528 or more"),
+        ("MAX_TEXT_BYTES", 500, "keys, names and texts must have <= 500 bytes together"),
+    ],
+)
+def test_a_header_beyond_a_limit_is_refused(refused, monkeypatch, limit, most, message):
+    monkeypatch.setattr(reader, limit, most)
+    assert message in refused(GOOD)
+
+
+def test_a_text_beyond_the_limit_is_refused_before_it_is_decoded(refused, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_TEXT_BYTES", 100)
+    long = struct.pack("<Q", 101) + b"\xff" * 101
+    assert "a text must have <= 100 bytes. Given: 101" in refused(entry("key", 8, long))
+    array = struct.pack("<IQ", 8, 1) + long
+    assert "a text must have <= 100 bytes. Given: 101" in refused(entry("key", 9, array))
+
+
+def header_of(tensors, entries):
+    """A header of given parts, and no data."""
+    counts = struct.pack("<IQQ", 3, len(tensors), len(entries))
+    return b"GGUF" + counts + b"".join(entries) + b"".join(tensors) + bytes(200)
+
+
+def memory_to_read(path):
+    """The most bytes that Python had while it read the file."""
+    tracemalloc.start()
+    try:
+        read_gguf(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_take_no_more_memory_than_their_bytes_in_the_file(write):
+    texts = struct.pack("<IIQ", 9, 8, 50_000) + text("ab") * 50_000
+    numbers = struct.pack("<IIQ", 9, 0, 200_000) + bytes(200_000)
+    entries = [text("a") + texts, text("b") + texts, text("c") + numbers]
+    data = header_of([], entries)
+    assert memory_to_read(write(data)) < len(data)
+
+
+@pytest.mark.parametrize("what", ["entries", "tensors"])
+def test_as_many_parts_as_there_may_be_take_little_memory(write, what):
+    tensor = struct.pack("<I4QIQ", 4, 32, 1, 1, 1, 0, 0)
+    count = {"entries": reader.MAX_ENTRIES, "tensors": reader.MAX_TENSORS}[what]
+    names = [text(str(i)) for i in range(count)]
+    parts = {
+        "entries": [name + struct.pack("<Iq", 11, -(2**60)) for name in names],
+        "tensors": [name + tensor for name in names],
+    }
+    data = header_of(**{"tensors": [], "entries": [], what: parts[what]})
+    assert memory_to_read(write(data)) < 10 << 20
 
 
 # --- whatever the bytes are

@@ -2,15 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_gguf import SPECIALS, TEMPLATE, TOKENS, tiny_metadata
+from tiny_gguf import SPECIALS, TOKENS, tiny_metadata
 
 from sampler import Vocabulary
-from sampler.errors import InvalidParameterError
-from sampler.models.gguf.reader import GGUFError, Metadata
-from sampler.models.gguf.tokenizer import ChatTemplate, eos_token_ids_of, tokenizer_of
+from sampler.models.gguf.metadata import GGUFError, Metadata
+from sampler.models.gguf.tokenizer import eos_token_ids_of, tokenizer_of
 
 TOKENIZER = tokenizer_of(Metadata(tiny_metadata()))
-MESSAGES = [{"role": "user", "content": "hello <|im_end|>"}]
 
 
 def metadata(**changes):
@@ -93,20 +91,37 @@ def test_the_end_is_what_the_file_names_and_control_tokens_with_well_known_names
         ({"model": None}, "`tokenizer.ggml.model` must be a text"),
         ({"pre": "qwen2"}, "`tokenizer.ggml.pre` must be 'smollm'. Given: 'qwen2'"),
         ({"pre": None}, "`tokenizer.ggml.pre` must be a text. Given: None"),
-        ({"tokens": [*TOKENS[:-1], "a"]}, "must be unique"),
+        (
+            {"tokens": [*TOKENS[:-1], "a"]},
+            "tokens` must be unique. Given twice: 'a'",
+        ),
+        ({"tokens": [*TOKENS[:-1], ""]}, f"must not be empty. Given: '' at id {len(TOKENS) - 1}"),
         ({"tokens": 5}, "must be an array of texts. Given: 5"),
         ({"merges": ["he"]}, "must join two tokens to one. Given: 'he'"),
         ({"merges": ["a b"]}, "must join two tokens to one. Given: 'a b'"),
+        ({"merges": [" h"]}, "must join two tokens to one. Given: ' h'"),
+        ({"merges": ["h e", "l l", "h e"]}, "merges` must be unique. Given twice: 'h e'"),
         ({"token_type": None}, f"an int32 for each of the {len(TOKENS)} tokens"),
         ({"token_type": types()[1:]}, "an int32 for each"),
         ({"token_type": types().astype(np.float32)}, "an int32 for each"),
         ({"token_type": types(a=0)}, "must be from 1 to 6"),
         ({"token_type": types(a=7)}, "must be from 1 to 6"),
-        ({"tokens": ["", *TOKENS[1:]]}, "must not have an empty control token"),
         ({"add_bos_token": True, "bos_token_id": None}, "`tokenizer.ggml.bos_token_id`"),
         ({"add_bos_token": True, "bos_token_id": len(TOKENS)}, "from 0 to"),
-        ({"add_eos_token": True}, "`tokenizer.ggml.add_eos_token` must be false"),
-        ({"add_space_prefix": True}, "`tokenizer.ggml.add_space_prefix` must be false"),
+        ({"add_bos_token": 1}, "`tokenizer.ggml.add_bos_token` must be true or false. Given: 1"),
+        ({"add_bos_token": "yes"}, "`tokenizer.ggml.add_bos_token` must be true or false"),
+        *(
+            ({name: value}, f"`tokenizer.ggml.{name}` must be {legal}. Given: {value}")
+            for name in (
+                "add_eos_token",
+                "add_sep_token",
+                "add_space_prefix",
+                "remove_extra_whitespaces",
+            )
+            for value, legal in ((True, "false"), (0, "true or false"))
+        ),
+        ({"normalizer": "NFC"}, "not supported in a tokenizer: 'tokenizer.ggml.normalizer'"),
+        ({"precompiled_charsmap": "x"}, "'tokenizer.ggml.precompiled_charsmap'"),
     ],
 )
 def test_a_tokenizer_that_is_not_understood_is_refused(changes, message):
@@ -115,45 +130,28 @@ def test_a_tokenizer_that_is_not_understood_is_refused(changes, message):
     assert message in str(caught.value)
 
 
-def test_an_end_that_is_no_token_is_refused():
-    with pytest.raises(GGUFError, match=r"`tokenizer\.ggml\.eos_token_id` must be an integer"):
-        eos_token_ids_of(metadata(eos_token_id=len(TOKENS)))
-
-
-# --- conversations
-
-
-def test_a_conversation_is_written_as_the_template_says():
-    pytest.importorskip("jinja2")
-    template = ChatTemplate.from_metadata(metadata())
-    prompt = template.render(MESSAGES)
-    assert prompt == "<|im_start|>user\nhello <|im_end|><|im_end|>\n<|im_start|>assistant\n"
-    assert template.render([], add_generation_prompt=False) == ""
-    assert (template.source, template.bos_token, template.eos_token) == (
-        TEMPLATE,
-        "<|im_start|>",
-        "<|im_end|>",
-    )
-
-
-def test_a_file_without_a_template_has_none():
-    without = tiny_metadata()
-    del without["tokenizer.chat_template"]
-    assert ChatTemplate.from_metadata(Metadata(without)) is None
+def test_keys_without_effect_on_the_tokens_of_a_text_are_allowed():
+    ids = {f"{name}_token_id": 0 for name in ("unknown", "padding", "fim_pre", "mask")}
+    tokenizer = tokenizer_of(metadata(add_eos_token=False, scores=types(), **ids))
+    assert tokens_of("hello", tokenizer) == ["hello"]
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("limit", "most", "message"),
     [
-        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
-        ("{% for %}", "chat template fails"),
-        ("{{ 1 / 0 }}", "division by zero"),
-        ("{{ messages.append(1) }}", "unsafe"),
-        ("{{ messages.__class__.__mro__ }}", "unsafe"),
-        ("{{ range(10**9) | list }}", "Range too big"),
+        ("tokens.MAX_TOKENS", 100, "`tokenizer.ggml.tokens` must have <= 100 texts. Given: 264"),
+        ("tokenizer.MAX_MERGES", 4, "`tokenizer.ggml.merges` must have <= 4 texts. Given: 5"),
+        ("tokens.MAX_ADDED_TOKENS", 2, "<= 2 unknown, control and user-defined tokens. Given: 3"),
+        ("tokens.MAX_ADDED_TOKEN_LENGTH", 10, "<= 10 characters. Given: '<|endoftext|>'"),
     ],
 )
-def test_whatever_a_template_does_ends_as_one_error(source, message):
-    pytest.importorskip("jinja2")
-    with pytest.raises(InvalidParameterError, match=message):
-        ChatTemplate(source, "", "").render(MESSAGES)
+def test_a_vocabulary_beyond_a_limit_is_refused(monkeypatch, limit, most, message):
+    monkeypatch.setattr(f"sampler.models.gguf.{limit}", most)
+    with pytest.raises(GGUFError) as caught:
+        tokenizer_of(metadata())
+    assert message in str(caught.value)
+
+
+def test_an_end_that_is_no_token_is_refused():
+    with pytest.raises(GGUFError, match=r"`tokenizer\.ggml\.eos_token_id` must be an integer"):
+        eos_token_ids_of(metadata(eos_token_id=len(TOKENS)))

@@ -12,7 +12,15 @@ from example_tokenizers import (
     trained_byte_fallback,
     trained_byte_level,
 )
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 from sampler.errors import InvalidParameterError
 from sampler.vocabulary import Vocabulary
@@ -274,6 +282,117 @@ def test_encode_names_a_lone_surrogate():
     vocabulary = Vocabulary.from_tokenizer(trained_byte_level())
     with pytest.raises(InvalidParameterError, match="lone surrogate at index 2"):
         vocabulary.encode("ok\ud83d")
+
+
+@pytest.mark.parametrize("value", [5, None, b"text", ["text"]])
+def test_encode_names_what_is_no_string(value):
+    vocabulary = Vocabulary.from_tokenizer(trained_byte_level())
+    with pytest.raises(
+        InvalidParameterError, match=r"`inputs` must be a string. Given: "
+    ) as caught:
+        vocabulary.encode(value)
+    assert repr(value) in str(caught.value)
+
+
+# --- no character is lost
+
+
+def level_without(*missing, **options):
+    """Byte-level BPE with a token for every byte but these, and <|end|>."""
+    alphabet = byte_level_alphabet()
+    tokens = {alphabet[byte]: i for i, byte in enumerate(set(range(256)) - set(missing))}
+    tokenizer = Tokenizer(models.BPE(vocab=tokens, merges=[], **options))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|end|>"])
+    return tokenizer
+
+
+def fallback_without(*missing):
+    """BPE that knows "a" and "▁", and spells every other byte but these."""
+    tokens = ["a", "▁", *(f"<0x{byte:02X}>" for byte in range(256) if byte not in missing)]
+    vocab = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "named"),
+    [
+        (level_without(4), "ab\x04c", r"'\x04' at index 2"),
+        (level_without(4), "\x04", r"'\x04' at index 0"),
+        (level_without(4), "é\x04" + "\x04" * 99, r"'\x04' at index 1"),
+        (level_without(4), "a" * 10_000 + "\x04", r"'\x04' at index 10000"),
+        (level_without(0x9F, 0xFF), "日本 \U0001f600", "'\U0001f600' at index 3"),
+        (level_without(4), "<|end|>\x04", r"'\x04' at index 7"),
+        (fallback_without(4), "a \x04", r"'\x04' at index 2"),
+        (fallback_without(0xC3), "a é", "'é' at index 2"),
+        (with_decoder(decoders.Metaspace()), "ab", "'b' at index 1"),
+        (byte_level_of([b"a", b"b"]), "abc", "'c' at index 2"),
+    ],
+)
+def test_a_character_without_a_token_is_named_and_not_left_out(tokenizer, text, named):
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    with pytest.raises(InvalidParameterError) as caught:
+        vocabulary.encode(text)
+    problem = "`inputs` must have characters that the vocabulary has tokens for. Given: "
+    assert str(caught.value) == problem + named
+
+
+def test_texts_without_that_character_are_encoded_as_ever():
+    tokenizer = level_without(4, 0xFF)
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    for sample in SAMPLES.values():
+        assert vocabulary.encode(sample) == tokenizer.encode(sample).ids
+    assert len(tokenizer.encode("a\x04b").ids) == 2, "the caller's tokenizer is as it was"
+    tokenizer.add_tokens(["\x04"])
+    assert len(Vocabulary.from_tokenizer(tokenizer).encode("a\x04b")) == 3
+    again = pickle.loads(pickle.dumps(vocabulary))
+    with pytest.raises(InvalidParameterError, match="has tokens for"):
+        again.encode("\x04")
+
+
+def test_a_complete_tokenizer_is_used_as_it_is():
+    for tokenizer in (trained_byte_level(), trained_byte_fallback(), fallback_without()):
+        assert Vocabulary.from_tokenizer(tokenizer).tokenizer is tokenizer
+
+
+def test_an_unknown_token_of_the_tokenizer_stands_for_what_has_no_token():
+    vocab = {"<unk>": 0, "a": 1}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
+    tokenizer.decoder = decoders.Metaspace()
+    assert Vocabulary.from_tokenizer(tokenizer).encode("aba") == [1, 0, 1]
+
+
+def test_a_model_that_fails_on_a_character_is_named_too():
+    tokenizer = Tokenizer(models.Unigram([("a", -1.0)], None, False))
+    tokenizer.decoder = decoders.Metaspace()
+    with pytest.raises(InvalidParameterError, match="Given: 'b' at index 1"):
+        Vocabulary.from_tokenizer(tokenizer).encode("ab")
+
+
+def test_a_text_that_fails_only_as_a_whole_is_named():
+    tokenizer = level_without(0xA9)  # of é in one character, not of its parts
+    tokenizer.normalizer = normalizers.NFC()
+    with pytest.raises(InvalidParameterError, match="`inputs` must be a text that the tokenizer"):
+        Vocabulary.from_tokenizer(tokenizer).encode("e\u0301")
+
+
+def test_what_cannot_be_copied_and_may_lose_characters_is_refused():
+    class Words:
+        def pre_tokenize(self, text: object) -> None:
+            pass
+
+    tokenizer = byte_level_of([b"a"])
+    tokenizer.pre_tokenizer = pre_tokenizers.PreTokenizer.custom(Words())
+    with pytest.raises(InvalidParameterError, match="must not have custom"):
+        Vocabulary.from_tokenizer(tokenizer)
+    tokenizer.model.unk_token = "a"
+    tokenizer.enable_truncation(3)
+    with pytest.raises(InvalidParameterError, match="must not have custom"):
+        Vocabulary.from_tokenizer(tokenizer)
 
 
 def test_a_vocabulary_is_immutable_and_can_be_pickled():

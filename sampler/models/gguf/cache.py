@@ -32,12 +32,13 @@ class BlockCache:
     Attributes
     ----------
     blocks : float32[blocks, layers, 2, heads, BLOCK_TOKENS, size], keys and values
+    limit : as given
     """
 
     def __init__(self, layers: int, heads: int, size: int, limit: int, reuse: bool) -> None:
         shape = (layers, 2, heads, BLOCK_TOKENS, size)
         block_bytes = 4 * int(np.prod(shape, dtype=object))
-        if not isinstance(limit, int) or limit < block_bytes:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < block_bytes:
             raise InvalidParameterError(
                 f"`kv_cache_bytes` must be >= {block_bytes}, the keys and values of"
                 f" {BLOCK_TOKENS} tokens. Given: {limit!r}"
@@ -45,10 +46,17 @@ class BlockCache:
         try:
             self.blocks = np.empty((limit // block_bytes, *shape), np.float32)
         except (MemoryError, ValueError) as error:
-            raise InvalidParameterError(f"`kv_cache_bytes` is not available: {limit}") from error
+            raise InvalidParameterError(
+                f"`kv_cache_bytes` must be memory that can be had. Given: {limit}"
+            ) from error
+        self.limit = limit
         self._reuse = reuse
+        self.forget_all()
+
+    def forget_all(self) -> None:
+        """Nothing; all blocks are free, whatever was under way with them."""
         self._free = list(reversed(range(len(self.blocks))))
-        self._holders = [0] * len(self.blocks)
+        self._holders = [0] * len(self.blocks)  # sequences
         self._found_by: dict[_Key, int] = {}
         self._key_of: dict[int, _Key] = {}
         self._serial_of: dict[int, int] = {}

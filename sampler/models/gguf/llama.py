@@ -13,7 +13,9 @@ import numpy.typing as npt
 from sampler.errors import shown
 from sampler.kernels.lanes import LANES
 from sampler.kernels.quantised import TILE, dequantise, is_finite
-from sampler.models.gguf.reader import GGUFError, GGUFFile, Metadata, Tensor
+from sampler.models.gguf.metadata import GGUFError, Metadata
+from sampler.models.gguf.reader import GGUFFile, Tensor
+from sampler.models.gguf.tokens import tokens_of
 
 _KNOWN_KEYS = {
     f"llama.{key}"
@@ -33,6 +35,8 @@ _KNOWN_KEYS = {
     )
 }
 
+_MIN_EPSILON = 1e-12  # with 0, a row of zeros would become NaN
+
 Vector = npt.NDArray[np.float32]
 Shape = tuple[int, int]  # outputs, inputs
 
@@ -51,7 +55,7 @@ class LlamaConfig:
     kv_heads : heads of keys and values
     head_size : numbers of a head, a multiple of 32
     vocab_size : tokens
-    epsilon : added to the mean square of a norm
+    epsilon : added to the mean square of a norm, > 0
     rotation_base : of the rotations of positions
     """
 
@@ -84,8 +88,8 @@ class LlamaConfig:
             heads=heads,
             kv_heads=metadata.integer("llama.attention.head_count_kv", default=heads),
             head_size=metadata.integer("llama.attention.key_length", default=size),
-            vocab_size=len(metadata.texts("tokenizer.ggml.tokens")),
-            epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", 0.0, 1.0),
+            vocab_size=len(tokens_of(metadata)),
+            epsilon=metadata.number("llama.attention.layer_norm_rms_epsilon", _MIN_EPSILON, 1.0),
             rotation_base=metadata.number("llama.rope.freq_base", 1.0, 1e12, default=10_000.0),
         )
         config._check(metadata)
@@ -134,11 +138,11 @@ class LlamaWeights:
 
 
 def load_weights(file: GGUFFile, config: LlamaConfig) -> LlamaWeights:
-    """The weights of a model.
+    """The weights of a model; of the matrices, nothing is read yet.
 
     Raises
     ------
-    GGUFError : a tensor is missing, not known, of another shape, or holds infinity or NaN
+    GGUFError : a tensor is missing, not known, or of another shape
     """
     if config.layers > len(file.tensors):
         raise GGUFError(
@@ -156,6 +160,13 @@ def load_weights(file: GGUFFile, config: LlamaConfig) -> LlamaWeights:
     )
     _refuse(tensors.unused())
     return weights
+
+
+def check_finite(file: GGUFFile) -> None:
+    """None; reads all weights, and raises GGUFError when one is infinity or NaN."""
+    for tensor in file.tensors.values():
+        if not is_finite(file.data, (tensor.offset, tensor.size), tensor.kind):
+            raise GGUFError(f"`{tensor.name}` must be finite. Given: infinity or NaN")
 
 
 def _layer(tensors: "_Tensors", config: LlamaConfig, prefix: str) -> Layer:
@@ -202,8 +213,6 @@ class _Tensors:
                 f"`{tensor.name}` must have {shape[0]} rows of {shape[1]}."
                 f" Given: {tensor.outputs} of {tensor.inputs}"
             )
-        if not is_finite(self._file.data, (tensor.offset, tensor.size), tensor.kind):
-            raise GGUFError(f"`{tensor.name}` must be finite. Given: infinity or NaN")
         return tensor
 
     def unused(self) -> Iterator[str]:

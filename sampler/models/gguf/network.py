@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sampler.forking import call_in_children
 from sampler.kernels.llama import attend, gate, remember, rms_norm, rotate, rotations
 from sampler.kernels.numeric import exp_of_negative, log
-from sampler.kernels.quantised import TILE, dequantise, product
+from sampler.kernels.quantised import TILE, dequantise, product, row_bytes
 from sampler.models.gguf.cache import Ids
 from sampler.models.gguf.llama import Layer, LlamaConfig, load_weights
 from sampler.models.gguf.reader import Bytes, GGUFFile, Tensor
@@ -91,7 +92,7 @@ class LlamaNetwork:
         count = len(rows.token_ids)
         work = {name: array[:count] for name, array in self._work.items()}
         embedding = self._weights.embedding
-        step = embedding.size // embedding.outputs
+        step = row_bytes(embedding.kind, embedding.inputs)
         for row, token_id in enumerate(rows.token_ids.tolist()):
             at = embedding.offset + token_id * step
             dequantise(self._data, at, embedding.kind, work["hidden"][row])
@@ -151,6 +152,12 @@ class _Products:
     def __init__(self, data: Bytes, max_inputs: int, threads: int) -> None:
         self._data = data
         self._work = [np.empty((TILE, max_inputs), np.float32) for _ in range(threads)]
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """With threads of its own: at first, and in a forked process, where it has none."""
+        threads = len(self._work)
         self._pool = ThreadPoolExecutor(threads, "sampler-products") if threads > 1 else None
 
     def fill(self, tensor: Tensor, x: Floats, y: Floats) -> None:

@@ -1,8 +1,8 @@
 """A GGUF file: its metadata, and where its tensors are.
 
 Rule of the file: nothing that the file says about itself is believed before it is compared with
-the size of the file, so whatever its bytes are, reading ends soon with a result or a `GGUFError`,
-and takes no memory beyond a small multiple of the header.
+the size of the file, so whatever its bytes are, reading ends soon with a result or a `GGUFError`.
+It takes some tens of megabytes at most: arrays stay in the file, all else is counted.
 
 Layout, little-endian: "GGUF", version, number of tensors, number of metadata entries; the entries
 (key, type, value); the tensors (name, dimensions, type, offset); padding; the data of the tensors.
@@ -13,6 +13,7 @@ import math
 import mmap
 import struct
 import sys
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sampler.errors import InvalidParameterError, shown
+from sampler.errors import shown
 from sampler.kernels.quantised import BLOCK, BLOCK_BYTES
+from sampler.models.gguf.metadata import GGUFError, Metadata, Texts
 
 MAX_HEADER_BYTES = 32 << 20
-MAX_ENTRIES = 1 << 16  # metadata entries, and tensors
-MAX_ARRAY = 1 << 20  # elements of a metadata array: more than any vocabulary has tokens or merges
+MAX_TEXT_BYTES = 4 << 20  # keys, names and texts that stand alone, together
+MAX_ENTRIES = 1 << 12
+MAX_TENSORS = 1 << 14
+MAX_ELEMENTS = 1 << 21  # of all arrays: a large vocabulary and its merges have fewer
 _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 _SCALARS[12] = "d"
@@ -41,10 +45,6 @@ _TYPE_NAMES = {
 # fmt: on
 
 Bytes = npt.NDArray[np.uint8]
-
-
-class GGUFError(InvalidParameterError):
-    """A file that is not valid GGUF, or holds what this library does not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +70,6 @@ class Tensor:
     def size(self) -> int:
         """Bytes of the data."""
         return self.inputs * self.outputs // BLOCK * BLOCK_BYTES[self.kind]
-
-
-class Metadata(dict[str, Any]):
-    """The metadata: numbers, truth values, texts, lists of texts and arrays of numbers by key."""
-
-    def integer(
-        self, key: str, default: int | None = None, low: int = 1, high: int = 1 << 31
-    ) -> int:
-        """The integer at `key`, from `low` to `high`; raises GGUFError for anything else."""
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise GGUFError(
-                f"`{key}` must be an integer from {low} to {high}. Given: {shown(value)}"
-            )
-        return value
-
-    def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """The number at `key`, from `low` to `high`; raises GGUFError for anything else."""
-        value = self.get(key, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
-            raise GGUFError(f"`{key}` must be a number from {low} to {high}. Given: {shown(value)}")
-        return float(value)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """The text at `key`; raises GGUFError for anything else."""
-        value = self.get(key, default)
-        if not isinstance(value, str):
-            raise GGUFError(f"`{key}` must be a text. Given: {shown(value)}")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        """The texts at `key`; raises GGUFError for anything else."""
-        value = self.get(key)
-        if not isinstance(value, list):
-            raise GGUFError(f"`{key}` must be an array of texts. Given: {shown(value)}")
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +134,7 @@ class _Cursor:
 
     def __init__(self, data: Bytes) -> None:
         self._data = data.data[: MAX_HEADER_BYTES + 1]
+        self._text_bytes = self._elements = 0
         self.at = 0
 
     def take(self, size: int) -> int:
@@ -197,17 +158,45 @@ class _Cursor:
 
     def text(self) -> str:
         """The next text: its size in bytes, then UTF-8."""
-        size = self.number("Q")
         start = self.at
+        text = self._decoded()
+        self._text_bytes += self.at - start
+        if self._text_bytes > MAX_TEXT_BYTES:
+            raise GGUFError(f"keys, names and texts must have <= {MAX_TEXT_BYTES} bytes together")
+        return text
+
+    def texts(self, count: int) -> Texts:
+        """The next `count` texts, each checked and left where it is."""
+        starts = array("q")
+        for _ in range(self._counted(count)):
+            starts.append(self.at)
+            self._decoded()
+        return Texts(self._data, starts)
+
+    def numbers(self, code: str, count: int) -> npt.NDArray[Any]:
+        """The next `count` numbers of a `struct` code, left where they are."""
+        dtype = np.dtype(code).newbyteorder("<")
+        start = self.take(self._counted(count) * dtype.itemsize)
+        return np.frombuffer(self._data, dtype, count, start)
+
+    def _decoded(self) -> str:
+        size = self.number("Q")
+        start = self.take(size)
+        if size > MAX_TEXT_BYTES:
+            raise GGUFError(f"a text must have <= {MAX_TEXT_BYTES} bytes. Given: {size}")
         try:
-            return str(self.bytes(size), "utf-8")
+            return str(self._data[start : self.at], "utf-8")
         except UnicodeDecodeError as error:
             raise GGUFError(f"the text at byte {start} is not UTF-8: {error.reason}") from error
 
-    def numbers(self, code: str, count: int) -> npt.NDArray[Any]:
-        """The next `count` numbers of a `struct` code, as a copy."""
-        dtype = np.dtype(code).newbyteorder("<")
-        return np.frombuffer(self.bytes(count * dtype.itemsize), dtype)
+    def _counted(self, count: int) -> int:
+        self._elements += count
+        if self._elements > MAX_ELEMENTS:
+            raise GGUFError(
+                f"the arrays must have <= {MAX_ELEMENTS} elements together."
+                f" Given: {self._elements} or more"
+            )
+        return count
 
 
 def _preamble(cursor: _Cursor) -> tuple[int, int]:
@@ -218,11 +207,14 @@ def _preamble(cursor: _Cursor) -> tuple[int, int]:
     version = cursor.number("I")
     if version not in _VERSIONS:
         raise GGUFError(f"the GGUF version must be 2 or 3 (little-endian). Given: {version}")
-    counts = cursor.number("Q"), cursor.number("Q")
-    for count, what in zip(counts, ("tensors", "metadata entries"), strict=True):
-        if count > MAX_ENTRIES:
-            raise GGUFError(f"the number of {what} must be <= {MAX_ENTRIES}. Given: {count}")
-    return counts
+    tensors, entries = cursor.number("Q"), cursor.number("Q")
+    for count, what, most in (
+        (tensors, "tensors", MAX_TENSORS),
+        (entries, "metadata entries", MAX_ENTRIES),
+    ):
+        if count > most:
+            raise GGUFError(f"the number of {what} must be <= {most}. Given: {count}")
+    return tensors, entries
 
 
 def _metadata(cursor: _Cursor, count: int) -> Metadata:
@@ -243,10 +235,8 @@ def _value(cursor: _Cursor, kind: int, key: str) -> Any:
     if kind != _ARRAY:
         raise GGUFError(f"{shown(key)} has an unknown metadata type. Given: {kind}")
     element, count = cursor.number("I"), cursor.number("Q")
-    if count > MAX_ARRAY:
-        raise GGUFError(f"the length of {shown(key)} must be <= {MAX_ARRAY}. Given: {count}")
     if element == _STRING:
-        return [cursor.text() for _ in range(count)]
+        return cursor.texts(count)
     if element not in _SCALARS:
         raise GGUFError(f"{shown(key)} must be an array of texts or numbers. Given type: {element}")
     return cursor.numbers(_SCALARS[element], count)

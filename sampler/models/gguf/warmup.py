@@ -4,9 +4,10 @@ import numpy as np
 
 from sampler.kernels.quantised import Q8_0
 from sampler.models.gguf.cache import BlockCache
-from sampler.models.gguf.llama import LlamaConfig
+from sampler.models.gguf.llama import LlamaConfig, check_finite
+from sampler.models.gguf.metadata import Metadata
 from sampler.models.gguf.network import LlamaNetwork, Rows
-from sampler.models.gguf.reader import GGUFFile, Metadata, Tensor
+from sampler.models.gguf.reader import GGUFFile, Tensor
 
 _SIZE = 32  # of everything in the smallest model there can be
 _MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
@@ -35,7 +36,9 @@ def compile_kernels() -> None:
         for name, rows in outputs.items()
     }
     zeros = np.frombuffer(bytes(tensors["token_embd.weight"].size), np.uint8)
-    network = LlamaNetwork(GGUFFile(Metadata(), tensors, zeros), config, 1, 1)
+    file = GGUFFile(Metadata(), tensors, zeros)
+    check_finite(file)
+    network = LlamaNetwork(file, config, 1, 1)
     cache = BlockCache(1, 1, _SIZE, 1 << 20, False)
     row = np.zeros(1, np.int64)
     network.logits(network.forward(Rows(row, row, row, np.zeros((1, 1), np.int64)), cache.blocks))
