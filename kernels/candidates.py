@@ -13,8 +13,8 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, Word, inlined, kernel
 from sampler.kernels.edits import edited, marked
-from sampler.kernels.lane_bits import count_bits, lowest_bit
-from sampler.kernels.lanes import LANES
+from sampler.kernels.lane_bits import lowest_bit
+from sampler.kernels.lanes import LANES, splat, store
 from sampler.kernels.numeric import log
 from sampler.kernels.row import BLOCK, NOT_FINITE, NOTHING_ALLOWED, UNDECIDED, Z
 from sampler.kernels.scan import bound_of, gather, highest_of, lane_maxima
@@ -30,6 +30,7 @@ from sampler.kernels.view import (
 )
 
 _ONE = np.uint32(1)
+_TOO_MANY = 1.3  # times top_k: what the watermark leaves is then looked at once more
 _LEAST_MIN_P = 1e-290  # below, weights are subnormal: their rounding is coarse
 
 # A mask is walked bit by bit when it allows at most one id in this many
@@ -38,26 +39,24 @@ _SPARSE = 128
 
 @kernel
 def is_sparse(mask: Arrays, width: int) -> bool:
-    """Whether a mask allows so few ids that it is quicker to visit each than to read the row."""
+    """Whether a mask may allow so few ids that visiting each is quicker than reading the row."""
     bits, masked = mask
     if not masked:
         return False
-    count = 0
-    for first in range(0, len(bits), 128):
-        for at in range(first, min(first + 128, len(bits))):
-            count += count_bits(np.uint32(bits[at]))
-        if count * _SPARSE > width:
-            return False
-    return True
+    words = bits.view(np.uint32)
+    used = 0
+    for at in range(len(words)):
+        used += words[at] != 0
+    return used * _SPARSE <= width
 
 
 @inlined
-def _gather_sixteen(view: Arrays, row: Record, start: int, size: int, out: Arrays) -> int:
-    """Adds the allowed ids from `start` to start + 15 to the `size` in `out`; or NOT_FINITE."""
+def _gather_word(view: Arrays, row: Record, at: int, size: int, out: Arrays) -> int:
+    """Adds the allowed ids of word `at` of the mask to `out`; the new size, or NOT_FINITE."""
     ids, z = out
-    bits: Word = np.uint32(view[4][start >> 4])
+    bits: Word = view[4].view(np.uint32)[at]
     while bits != 0:
-        token_id = start + lowest_bit(bits)
+        token_id = 32 * at + lowest_bit(bits)
         bits &= bits - _ONE
         if token_id >= len(view[1]):
             break
@@ -67,24 +66,29 @@ def _gather_sixteen(view: Arrays, row: Record, start: int, size: int, out: Array
         if not value < np.inf:
             return NOT_FINITE
         ids[size] = token_id
-        z[size] = value
+        z[size] = value + 0.0  # -0.0 becomes 0.0, as in `few_candidates`
         size += value > -np.inf
     return size
 
 
 @kernel
 def allowed_candidates(view: Arrays, row: Record, out: Arrays) -> int:
-    """The number of allowed ids above -inf, written in ascending order; or a status."""
-    bits = view[4]
-    width = LANES * len(bits)
+    """The number of allowed ids above -inf, written in ascending order; or a status.
+
+    UNDECIDED when there are many after all.
+    """
+    words = view[4].view(np.uint32)
     size = 0
-    for first in range(0, width, BLOCK):
-        if first + BLOCK <= width and not any_set(bits, first):
+    for first in range(0, len(words), BLOCK // 32):
+        last = min(first + BLOCK // 32, len(words))
+        if last - first == BLOCK // 32 and not any_set(view[4], 32 * first):
             continue
-        for start in range(first, min(first + BLOCK, width), LANES):
-            size = _gather_sixteen(view, row, start, size, out)
+        for at in range(first, last):
+            size = _gather_word(view, row, at, size, out)
             if size < 0:
                 return size
+        if size * _SPARSE > len(view[1]):
+            return UNDECIDED
     return size if size > 0 else NOTHING_ALLOWED
 
 
@@ -213,19 +217,46 @@ def high_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, wor
 
 
 @kernel
+def _prune(k: int, size: int, work: Arrays) -> int:
+    """The number of candidates that may be among the first `k`, moved to the front."""
+    ids, z, scratch = work[0], work[1][Z], work[5]
+    store(scratch, size - size % LANES, splat(NOTHING))
+    for j in range(size):
+        scratch[j] = np.float32(z[j])
+    bound = np.float64(bound_of(scratch, size + -size % LANES, k))
+    kept = 0
+    for j in range(size):
+        if z[j] >= bound:
+            ids[kept] = ids[j]
+            z[kept] = z[j]
+            kept += 1
+    return kept
+
+
+@kernel
+def sparse_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays) -> int:
+    """All candidates of a row whose mask allows few ids, as `few_candidates`; else UNDECIDED."""
+    ids, columns, changed = work[0], work[1], work[6]
+    if not is_sparse(mask, len(ids)):
+        return UNDECIDED
+    edit_touched(logits, row, edits[0], changed)
+    view = view_of(logits, mask, row, edits[1], changed)
+    return allowed_candidates(view, row, (ids, columns[Z]))
+
+
+@kernel
 def few_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays) -> int:
     """The number of candidates, all that can be kept: ids[:n] ascending and their Z in `work`.
 
     Or NOT_FINITE, NOTHING_ALLOWED or UNDECIDED. `row` has a top_k, or a min_p and no top_p and
-    typical_p; or its mask is sparse.
+    typical_p.
     """
-    ids, columns, changed = work[0], work[1], work[6]
-    if is_sparse(mask, len(ids)):
-        edit_touched(logits, row, edits[0], changed)
-        view = view_of(logits, mask, row, edits[1], changed)
-        size = allowed_candidates(view, row, (ids, columns[Z]))
-    else:
+    columns = work[1]
+    size = sparse_candidates(logits, mask, row, edits, work)
+    if size == UNDECIDED:
         size = high_candidates(logits, mask, row, edits, work)
+        if row["top_k"] > 0 and _TOO_MANY * row["top_k"] < size <= len(work[5]) - LANES:
+            size = _prune(row["top_k"], size, work)
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
     return size

@@ -9,7 +9,18 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from sampler.kernels.lanes import _INTEGER, _LANES, LANES, Lanes, _operation, _shuffled
+from sampler.kernels._jit import Array
+from sampler.kernels.lanes import (
+    _INTEGER,
+    _INTEGERS,
+    _LANES,
+    LANES,
+    Lanes,
+    _at,
+    _operation,
+    _same,
+    _shuffled,
+)
 
 _BITS = ir.IntType(LANES)
 _WIDE = ir.IntType(64)
@@ -32,6 +43,12 @@ def _build_highest(builder: Any, vector: Any) -> Any:
         high = _shuffled(builder, vector, list(range(width, 2 * width)))
         vector = builder.select(builder.fcmp_ordered(">", low, high), low, high)
     return builder.extract_element(vector, _INTEGER(0))
+
+
+def _build_any_word(builder: Any, words: Any, start: Any) -> Any:
+    sixteen = builder.load(_at(builder, words, start, _INTEGERS), align=4)
+    answers = builder.icmp_signed("!=", sixteen, _same(_INTEGERS, 0))
+    return builder.icmp_signed("!=", builder.bitcast(answers, _BITS), _BITS(0))
 
 
 def _plain_bits(answers: Any) -> int:
@@ -68,6 +85,12 @@ def where(bits: int, left: Lanes, right: Lanes) -> Lanes:
 def highest(lanes: Lanes) -> float:
     """The greatest lane; no lane is NaN."""
     return lanes.max()  # type: ignore[no-any-return]
+
+
+@_operation(types.boolean, _build_any_word)
+def any_word(words: Array, start: int) -> bool:
+    """Whether any of words[start : start + 16] (uint32) is not 0."""
+    return bool(words[start : start + LANES].any())
 
 
 @_operation(types.int64, lambda b, bits: b.zext(b.ctpop(bits), _WIDE))

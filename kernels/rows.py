@@ -4,8 +4,8 @@ Arguments of each `sample_...` kernel, flat because each tuple costs the caller 
 
 logits : float32[B, >= V]; bitmask : int32[B, words], masked : whether to look at it
 pairs : int64[2, n], rows of logits and the slots they belong to
-parameters, tables, touched, recent : the state of the slots (see `row`); a row that is drawn moves
-    on by one token
+parameters, tables, touched, recent : the state of the slots (see `row`), the first two as uint8,
+    whose type the caller finds sooner; a row that is drawn moves on by one token
 work : a workspace
 token_ids : int64[B], logprobs : float32[B] as asked for, processed_logprobs : float32[B],
     top_ids : int64[B, k], top_logprobs : float32[B, k], out; a negative token id is a status
@@ -18,7 +18,7 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.green_list import context_seed
-from sampler.kernels.row import RECENT
+from sampler.kernels.row import RECENT, ROW, TOUCHED
 
 
 @kernel
@@ -78,7 +78,7 @@ def touch_all(
     biases: Array,
 ) -> None:
     """Adds occurrences (int64[n]) of ids to a slot, and biases (float64[n]) where there are any."""
-    row, table = parameters[slot], tables[slot]
+    row, table = parameters.view(ROW)[slot], tables[slot].view(TOUCHED)
     for i in range(len(token_ids)):
         j = touch(row, table, touched[slot], token_ids[i])
         table[j]["occurrences"] += occurrences[i]
@@ -91,4 +91,5 @@ def count_in_slot(
     parameters: Array, tables: Array, touched: Array, slot: int, token_id: int, change: int
 ) -> None:
     """As `count_token`, for a caller that holds the arrays of all slots."""
-    count_token(parameters[slot], (tables[slot], touched[slot]), token_id, change)
+    edits = (tables[slot].view(TOUCHED), touched[slot])
+    count_token(parameters.view(ROW)[slot], edits, token_id, change)

@@ -23,7 +23,7 @@ from sampler.kernels.lane_bits import (
     not_below,
     where,
 )
-from sampler.kernels.lanes import LANES, Lanes, fold, fused, load, splat, store, zeros
+from sampler.kernels.lanes import LANES, Lanes, add, fold, fused, load, splat, store, zeros
 from sampler.kernels.row import BLOCK
 from sampler.kernels.view import NOTHING, any_set, is_allowed, width_of
 
@@ -59,16 +59,17 @@ def _masked_block(
     """
     nothing, lowest, zero = splat(NOTHING), splat(_LOWEST), splat(_ZERO)
     even = odd = nothing
+    bad_even = bad_odd = zero
     if any_set(bits, start):
         for i in range(start, start + BLOCK, 2 * LANES):
             left = where(np.uint32(bits[i >> 4]), load(logits, i), nothing)
             right = where(np.uint32(bits[(i >> 4) + 1]), load(logits, i + LANES), nothing)
-            bad = fused(maximum(lowest, left), zero, bad)
-            bad = fused(maximum(lowest, right), zero, bad)
+            bad_even = fused(maximum(lowest, left), zero, bad_even)
+            bad_odd = fused(maximum(lowest, right), zero, bad_odd)
             even = maximum(left, even)
             odd = maximum(right, odd)
     store(maxima, at, maximum(even, odd))
-    return bad
+    return add(bad, add(bad_even, bad_odd))
 
 
 @kernel

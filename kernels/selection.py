@@ -15,7 +15,7 @@ from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
 
 DIGITS = 2048
 _MANY = 4096  # from so many on, that many digits are worth their while
-FEW = 96  # a group of this size is sorted instead of opened further
+FEW = 128  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
@@ -89,15 +89,19 @@ def _keep_digit(keys: Array, group: Array, high: int, shift: Word, digit: int) -
 
 @kernel
 def _sort_by_rank(keys: Array, group: Array) -> None:
-    """Orders a small group by key, descending; equal keys stay in their order (ascending id)."""
-    for j in range(1, len(group)):
-        i = group[j]
-        key = keys[i]
-        at = j
-        while at > 0 and keys[group[at - 1]] < key:
-            group[at] = group[at - 1]
-            at -= 1
-        group[at] = i
+    """Orders a small group by key, descending, then lower index (Shell 1959)."""
+    for gap in (13, 4, 1):
+        for j in range(gap, len(group)):
+            i = group[j]
+            key = keys[i]
+            at = j
+            while at >= gap:
+                other = group[at - gap]
+                if keys[other] > key or (keys[other] == key and other < i):
+                    break
+                group[at] = other
+                at -= gap
+            group[at] = i
 
 
 @kernel

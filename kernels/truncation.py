@@ -112,7 +112,7 @@ def _keep_marked(size: int, work: Arrays) -> int:
 
 @kernel
 def truncate_ranked(row: Record, size: int, work: Arrays) -> int:
-    """What top_k, top_p and min_p leave of a few candidates, weighed here; sorted only once."""
+    """What top_k and top_p leave of a few candidates, weighed here; sorted only once."""
     columns, keys, indices = work[1], work[2], work[3]
     rank_few(columns[Z], size, keys, indices)
     top_k = row["top_k"]
@@ -132,7 +132,7 @@ def truncate_ranked(row: Record, size: int, work: Arrays) -> int:
     above = 0.0
     for j in range(kept):
         weight = columns[WEIGHT, indices[j]]
-        if above >= limit or weight < row["min_p"]:  # the highest weight is 1
+        if above >= limit:
             break
         keys[indices[j]] = 1
         above += weight
@@ -157,24 +157,18 @@ def cut_by_min_p(row: Record, size: int, work: Arrays) -> int:
 
 
 @kernel
-def truncate(row: Record, size: int, work: Arrays) -> int:
-    """What top_p, typical_p and min_p of the row leave of weighed candidates, in this order."""
-    if row["top_p"] < 1.0:
-        limit = row["top_p"] * total(work[1][WEIGHT], size)
-        size = cut_top_p(size, limit, work)
-    size = cut_by_typical_p(row, size, work)
-    return cut_by_min_p(row, size, work)
-
-
-@kernel
 def weigh_and_truncate(row: Record, size: int, work: Arrays) -> int:
     """What top_k and all other truncations leave of candidates that have their Z."""
-    if size <= FEW and row["typical_p"] == 1.0:
-        return truncate_ranked(row, size, work)
-    if 0 < row["top_k"] < size:
-        size = cut_top_k(size, row["top_k"], work)
-    weigh(work[1], size, row["temperature"])
-    return truncate(row, size, work)
+    if size <= FEW:
+        size = truncate_ranked(row, size, work)
+    else:
+        if 0 < row["top_k"] < size:
+            size = cut_top_k(size, row["top_k"], work)
+        weigh(work[1], size, row["temperature"])
+        if row["top_p"] < 1.0:
+            limit = row["top_p"] * total(work[1][WEIGHT], size)
+            size = cut_top_p(size, limit, work)
+    return cut_by_min_p(row, cut_by_typical_p(row, size, work), work)
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
 from sampler.kernels.edits import edited, marked
-from sampler.kernels.lane_bits import where
+from sampler.kernels.lane_bits import any_word, where
 from sampler.kernels.lanes import LANES, Lanes, load, splat
 from sampler.kernels.row import BLOCK
 
@@ -33,10 +33,7 @@ def is_allowed(mask: Arrays, i: int) -> bool:
 @inlined
 def any_set(bits: Array, start: int) -> bool:
     """Whether any bit of the whole block at `start` is set."""
-    found = bits[start >> 4]
-    for at in range((start >> 4) + 1, (start + BLOCK) >> 4):
-        found |= bits[at]
-    return bool(found != 0)
+    return any_word(bits.view(np.uint32), start >> 5)  # a block of 512 ids has 16 words
 
 
 @inlined

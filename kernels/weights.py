@@ -165,9 +165,9 @@ def _chunk_sums(z: Arrays, scale: Arrays) -> tuple[Lanes, Lanes]:
     b, exponent_b = _weights(z[1], scale)
     c, exponent_c = _weights(z[2], scale)
     d, exponent_d = _weights(z[3], scale)
-    left = fused(a, exponent_a, multiply(b, exponent_b))
-    right = fused(c, exponent_c, multiply(d, exponent_d))
-    return add(add(a, b), add(c, d)), add(left, right)
+    products = fused(b, exponent_b, multiply(a, exponent_a))
+    products = fused(d, exponent_d, fused(c, exponent_c, products))
+    return add(add(a, b), add(c, d)), products
 
 
 @kernel

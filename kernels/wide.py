@@ -13,13 +13,13 @@ import math
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, Record, kernel
-from sampler.kernels.candidates import few_candidates, is_sparse
+from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
+from sampler.kernels.candidates import sparse_candidates
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
 from sampler.kernels.lanes import LANES, store
 from sampler.kernels.numeric import exp_of_negative, log, total
 from sampler.kernels.philox import uniform
-from sampler.kernels.row import BLOCK, EXPONENT, RANK, UNDECIDED, WEIGHT, Z, views_of
+from sampler.kernels.row import BLOCK, EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.scan import bound_of
 from sampler.kernels.selection import keep_prefix, last_kept, order_keys
@@ -40,17 +40,17 @@ from sampler.kernels.view import (
 )
 from sampler.kernels.weights import LN_2, bulk_of_sixteen, corrected, head_and_bulk, scale_of
 
-_SAMPLED = 8  # the bound of the head is at most this far down in one id of 32
+_SAMPLED = 4  # the bound of the head is at most this far down in one id of 64
 _LONGEST_HEAD = 4096
 _ROUNDING = 1e-12  # of sums and boundaries in float64, relative to the total
 
 
 @kernel
 def _bound_of_head(view: Arrays, maxima: Array) -> float:
-    """A logit that a few hundred ids reach, by the first sixteen of each block."""
+    """A logit that a few hundred ids reach, by the first sixteen of every other block."""
     width = width_of(mask_of(view), len(view[1]))
     size = 0
-    for start in range(0, width - LANES + 1, BLOCK):
+    for start in range(0, width - LANES + 1, 2 * BLOCK):
         store(maxima, size, edited_lanes(view, start))
         size += LANES
     return np.float64(bound_of(maxima, size, _SAMPLED))
@@ -97,7 +97,7 @@ def weigh_row(
 
 
 @kernel
-def _is_near(error: float, logprob: float) -> bool:
+def is_near(error: float, logprob: float) -> bool:
     """Whether a logprob with this error is right to the last digit of a float32 but one."""
     return error <= 1e-9 + abs(logprob) * 2.0**-25
 
@@ -110,7 +110,7 @@ def _greedy(row: Record, size: int, bulk: Arrays, work: Arrays, top: Arrays) -> 
     mass = total(columns[WEIGHT], size) + bulk[0]
     log_mass = log(mass)
     logprob = logprob_of(columns[EXPONENT, chosen], log_mass)
-    if not _is_near(bulk[1] / mass, logprob) or (row["top_n"] > size and bulk[0] > 0.0):
+    if not is_near(bulk[1] / mass, logprob) or (row["top_n"] > size and bulk[0] > 0.0):
         return UNDECIDED, 0.0
     if row["top_n"] > 0 and not row["raw_logprobs"]:
         write_top(size, row["top_n"], log_mass, work, top)
@@ -185,7 +185,7 @@ def _sample_all(
     token_id, exponent, mass = _draw_of_all(view, row, size, bulk, work)
     log_mass = log(mass)
     logprob = logprob_of(exponent, log_mass)
-    if token_id < 0 or not _is_near(bulk[1] / mass, logprob) or row["top_n"] > size:
+    if token_id < 0 or not is_near(bulk[1] / mass, logprob) or row["top_n"] > size:
         return UNDECIDED, 0.0
     if row["top_n"] > 0 and not row["raw_logprobs"]:
         write_top(size, row["top_n"], log_mass, work, top)
@@ -276,8 +276,8 @@ def wide_row(
     logits: Array, mask: Arrays, row: Record, edits: Arrays, work: Arrays, top: Arrays
 ) -> tuple[int, float]:
     """The token and its processed logprob, or a status."""
-    if is_sparse(mask, len(work[0])):
-        size = few_candidates(logits, mask, row, edits, work)
+    size = sparse_candidates(logits, mask, row, edits, work)
+    if size != UNDECIDED:
         if size < 0:
             return size, 0.0
         if row["greedy"]:
@@ -291,6 +291,13 @@ def wide_row(
     return _sample_dense(view_of(logits, mask, row, edits[1], work[6]), row, work, top)
 
 
+@inlined
+def raw_view(logits: Array, work: Arrays) -> Arrays:
+    """The model's own row."""
+    no_bits = work[0].view(np.uint16)
+    return logits, work[6], no_bits, False, no_bits, False
+
+
 @kernel
 def raw_score(
     logits: Array, token_id: int, count: int, work: Arrays, top: Arrays
@@ -299,17 +306,15 @@ def raw_score(
 
     Its `count` highest are written to `top`.
     """
-    ids, columns, changed = work[0], work[1], work[6]
-    no_bits = ids.view(np.uint16)
-    view = (logits, changed, no_bits, False, no_bits, False)
-    size, bulk = weigh_row(view, 1.0, False, work)
+    columns = work[1]
+    size, bulk = weigh_row(raw_view(logits, work), 1.0, False, work)
     if size < count or size < 1:
         return UNDECIDED, 0.0  # the mask may forbid what is not finite: it then counts as -inf
     mass = total(columns[WEIGHT], size) + bulk[0]
     log_mass = log(mass)
     highest = columns[Z, first_highest(columns[Z], size)]
     logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
-    if not _is_near(bulk[1] / mass, logprob):
+    if not is_near(bulk[1] / mass, logprob):
         return UNDECIDED, 0.0
     if count > 0:
         write_top(size, count, log_mass, work, top)
@@ -335,12 +340,16 @@ def sample_wide(
 ) -> int:
     """One token for each pair of a row of logits and a slot, as `rows` says."""
     views = views_of(work)
+    rows = parameters.view(ROW)
     failed = 0
     for n in range(pairs.shape[1]):
         b, slot = pairs[0, n], pairs[1, n]
-        row, top = parameters[slot], (top_ids[b], top_logprobs[b])
+        row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (bitmask[b].view(np.uint16), masked), (tables[slot], touched[slot])
+        mask, edits = (
+            (bitmask[b].view(np.uint16), masked),
+            (tables[slot].view(TOUCHED), touched[slot]),
+        )
         token_id, processed = wide_row(logits[b], mask, row, edits, views, top)
         logprob = processed
         if token_id >= 0 and row["raw_logprobs"]:

@@ -30,6 +30,7 @@ from sampler.slots import Slots
 Kernel = Callable[..., int]  # see `kernels.rows`
 
 _PLAIN: Kernel = sample_plain
+_INT64, _FLOAT32 = np.dtype(np.int64), np.dtype(np.float32)
 
 STATUS_TEXTS = {
     NOT_FINITE: "logits must not be NaN or +inf at an allowed token",
@@ -234,9 +235,9 @@ class BatchSampler:
         masked = bitmask is not None
         mask = as_bitmask(bitmask, size) if bitmask is not None else self._no_bitmask
         out: tuple[Any, ...] = (
-            np.empty(size, np.int64),
-            np.empty(size, np.float32),
-            np.empty(size, np.float32),
+            np.empty(size, _INT64),
+            np.empty(size, _FLOAT32),
+            np.empty(size, _FLOAT32),
             *(batch.no_top or _top_arrays(size, batch.width)),
         )
         failed = 0

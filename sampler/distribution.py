@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sampler.arrays import as_bitmask, as_logits
 from sampler.batch_sampler import STATUS_TEXTS, BatchSampler
 from sampler.errors import InvalidParameterError, LogitsError
-from sampler.kernels.row import EXPONENT, Z, arrays_of
+from sampler.kernels.row import EXPONENT, ROW, TOUCHED, Z, arrays_of
 from sampler.kernels.rows import begin_row
 from sampler.kernels.sampling import distribution_of_row
 from sampler.kernels.truncation import log_total
@@ -83,7 +83,7 @@ def _distribution(
 ) -> Distribution:
     """The distribution of the only row of `sampler`."""
     parameters, tables, touched, recent, workspace = sampler._slots.arrays
-    row = parameters[0]
+    row = parameters.view(ROW)[0]
     work = arrays_of(workspace)
     ids, columns, *_ = work
     nothing = np.empty(0, np.int64), np.empty(0, np.float32)
@@ -92,7 +92,7 @@ def _distribution(
         logits,
         (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
         row,
-        (tables[0], touched[0]),
+        (tables[0].view(TOUCHED), touched[0]),
         work,
     )
     if size < 0:

@@ -26,8 +26,7 @@ class Slots:
 
     Attributes
     ----------
-    arrays : parameters, tables, touched and recent, as `kernels.row` describes them, and a
-        workspace
+    arrays : parameters, tables, touched and recent, as `kernels.rows` wants them, and a workspace
     """
 
     def __init__(self, size: int, vocab_size: int) -> None:
@@ -43,8 +42,8 @@ class Slots:
     def _set_arrays(self) -> None:
         self._capacity = self._tables.shape[1]
         self.arrays = (
-            self._parameters,
-            self._tables,
+            self._parameters.view(np.uint8),
+            self._tables.view(np.uint8),
             self._touched,
             self._recent,
             self.workspace,
