@@ -146,10 +146,9 @@ def _mark_untouched(touched: Array, row: Record, bound: float, size: int, out: A
         value = marked(z[j], row, i)
         if not value < np.inf:
             return NOT_FINITE
-        if value >= bound and (touched[i >> 5] >> (i & 31)) & 1 == 0:
-            ids[kept] = i
-            z[kept] = value
-            kept += 1
+        ids[kept] = i
+        z[kept] = value
+        kept += (value >= bound) & ((touched[i >> 5] >> (i & 31)) & 1 == 0)
     return kept
 
 

@@ -38,9 +38,11 @@ def edited(z: float, row: Record, entry: Record) -> float:
 @inlined
 def marked(z: float, row: Record, token_id: int) -> float:
     """One logit after the watermark: `green_delta` more where the id is green."""
-    if row["green"] and is_green(row["green_seed"], token_id, row["green_threshold"]):
-        return np.float64(np.float32(z + row["green_delta"]))
-    return z
+    if not row["green"]:
+        return z
+    green = is_green(row["green_seed"], token_id, row["green_threshold"])
+    # no branch: half of them would be guessed wrong
+    return np.float64(np.float32(z + (row["green_delta"] if green else 0.0)))
 
 
 @kernel

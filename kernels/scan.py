@@ -153,13 +153,44 @@ def bound_of(maxima: Array, size: int, k: int) -> np.float32:
     return low
 
 
+@inlined
+def _take(logits: Array, mask: Arrays, start: int, found: Word, count: int, out: Arrays) -> int:
+    """Writes those of the ids start + bit that are allowed; how many there are then."""
+    ids, z = out
+    if mask[1] and found != 0:
+        found &= np.uint32(mask[0][start >> 4])
+    while found != 0:
+        token_id = start + lowest_bit(found)
+        found &= found - _ONE
+        ids[count] = token_id
+        z[count] = logits[token_id]
+        count += 1
+    return count
+
+
+@inlined
+def _gather_block(
+    logits: Array, mask: Arrays, start: int, limit: Lanes, count: int, out: Arrays
+) -> int:
+    for i in range(start, start + BLOCK, 4 * LANES):
+        a = at_least(load(logits, i), limit)
+        b = at_least(load(logits, i + LANES), limit)
+        c = at_least(load(logits, i + 2 * LANES), limit)
+        d = at_least(load(logits, i + 3 * LANES), limit)
+        if a | b | c | d != 0:
+            count = _take(logits, mask, i, a, count, out)
+            count = _take(logits, mask, i + LANES, b, count, out)
+            count = _take(logits, mask, i + 2 * LANES, c, count, out)
+            count = _take(logits, mask, i + 3 * LANES, d, count, out)
+    return count
+
+
 @kernel
 def gather(logits: Array, mask: Arrays, lanes: Arrays, bound: np.float32, out: Arrays) -> int:
     """The number of allowed ids with a logit >= bound > -inf, written in ascending order.
 
     lanes : (maxima, how many, width of the row); out : (int32 ids, float64 logits).
     """
-    ids, z = out
     maxima, size, width = lanes
     limit = splat(bound)
     count = 0
@@ -167,21 +198,12 @@ def gather(logits: Array, mask: Arrays, lanes: Arrays, bound: np.float32, out: A
         if at_least(load(maxima, at), limit) == 0:
             continue
         start = at // LANES * BLOCK
-        stop = min(start + BLOCK, width)
-        whole = stop - stop % LANES
-        for i in range(start, whole, LANES):
-            found = at_least(load(logits, i), limit)
-            if found != 0 and mask[1]:
-                found &= np.uint32(mask[0][i >> 4])
-            while found != 0:
-                token_id = i + lowest_bit(found)
-                found &= found - _ONE
-                ids[count] = token_id
-                z[count] = logits[token_id]
-                count += 1
-        for token_id in range(whole, stop):
+        if start + BLOCK <= width:
+            count = _gather_block(logits, mask, start, limit, count, out)
+            continue
+        for token_id in range(start, width):
             if logits[token_id] >= bound and is_allowed(mask, token_id):
-                ids[count] = token_id
-                z[count] = logits[token_id]
+                out[0][count] = token_id
+                out[1][count] = logits[token_id]
                 count += 1
     return count
