@@ -33,7 +33,7 @@ def is_allowed(mask: Arrays, i: int) -> bool:
 @inlined
 def any_set(bits: Array, start: int) -> bool:
     """Whether any bit of the whole block at `start` is set."""
-    return any_word(bits.view(np.uint32), start >> 5)  # a block of 512 ids has 16 words
+    return bool(any_word(bits.view(np.uint32), start >> 5))  # a block of 512 ids has 16 words
 
 
 @inlined
