@@ -3,7 +3,7 @@
 First the process with default options and kernels that are compiled already: its time to load the
 model; its resident memory after one sequence of 272 tokens; how many tokens of such sequences, one
 after another, the cache of keys and values holds within 350 MB; and its memory with a full cache,
-after a batch of 16. With SmolLM2-135M on x86-64: 310 MB, 1088 tokens and 440 MB.
+after a batch of 16. With SmolLM2-135M on x86-64: 318 MB, 816 tokens and 450 MB.
 
 Run as ``python benchmarks/bench_gguf.py [smollm2 | PATH]``. Decoding reads all weights once for
 each step and is bound by memory and by unpacking weights; a longer prompt or a larger batch shares
