@@ -7,6 +7,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from sampler.errors import GrammarError, IncompleteGenerationError
+from sampler.forking import call_in_children
 
 if TYPE_CHECKING:
     from sampler.grammar.compiled import CompiledGrammar
@@ -47,8 +48,13 @@ class GrammarCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, CompiledGrammar] = OrderedDict()
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """With nothing in work: at first, and in a forked process, which would wait for ever."""
+        self._lock = threading.Lock()
         self._in_work: dict[Hashable, _Work] = {}
 
     def get(

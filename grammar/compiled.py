@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import GrammarError
+from sampler.forking import call_in_children
 from sampler.grammar.automaton import DEAD, Bools, ByteAutomaton, can_reach
 from sampler.grammar.bitmask import words_per_row
 from sampler.grammar.budget import Budget
@@ -47,6 +48,11 @@ class CompiledGrammar:
             raise GrammarError("the tokens of this vocabulary cannot spell any matching text")
         self._words = words_per_row(tree.vocab_size)
         self._masks: OrderedDict[int, npt.NDArray[np.int32]] = OrderedDict()
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """With a lock that is free: at first, and in a forked process."""
         self._lock = threading.Lock()
 
     def matcher(self) -> GrammarMatcher:

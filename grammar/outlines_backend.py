@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
+from sampler.forking import call_in_children
 from sampler.grammar.automaton import ByteAutomaton
 from sampler.grammar.cache import POLL_SECONDS, check_wanted, never
 from sampler.limits import Limits
@@ -41,11 +42,16 @@ class OutlinesBackend:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._changed = threading.Condition()  # guards what follows
+        self._closed = False
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Without workers: at first, and in a forked process, which has none of its own."""
+        self._changed = threading.Condition()  # guards what follows, and `_closed`
         self._idle: list[_Worker] = []
         # weak, so that the worker of a thread that was interrupted anywhere takes no place for ever
         self._busy: weakref.WeakSet[_Worker] = weakref.WeakSet()
-        self._closed = False
 
     def compile(self, pattern: str, cancelled: Callable[[], bool] = never) -> ByteAutomaton:
         """The automaton of the texts that `pattern` (Rust syntax) matches as a whole.
@@ -110,10 +116,8 @@ class OutlinesBackend:
                 if self._closed:
                     raise IncompleteGenerationError("the grammar compiler is closed")
                 check_wanted(cancelled)
-                # a forked process has neither the workers nor the threads of the first one
                 self._idle = [worker for worker in self._idle if worker.is_usable()]
-                busy = sum(worker.is_own() for worker in self._busy)
-                if self._idle or busy < self._limits.grammar_compile_workers:
+                if self._idle or len(self._busy) < self._limits.grammar_compile_workers:
                     worker = self._idle.pop() if self._idle else _Worker(self._limits)
                     self._busy.add(worker)
                     return worker
@@ -140,7 +144,6 @@ class _Worker:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._owner = os.getpid()
         script = Path(__file__).with_name("outlines_worker.py")
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
@@ -156,20 +159,15 @@ class _Worker:
         except OSError as error:
             self._errors.close()
             raise GrammarError(f"the grammar compiler did not start: {error}") from error
-        self.kill = weakref.finalize(self, _end, self._process, self._errors, self._owner)
-
-    def is_own(self) -> bool:
-        """Whether it belongs to this process and not to one forked from."""
-        return os.getpid() == self._owner
+        self.kill = weakref.finalize(self, _end, self._process, self._errors, os.getpid())
 
     def is_usable(self) -> bool:
-        """Whether the process lives and belongs to this one."""
-        return self.is_own() and self._process.poll() is None
+        """Whether the process lives."""
+        return self._process.poll() is None
 
     def interrupt(self) -> None:
         """Kills the process, also while another thread waits for its answer."""
-        if self.is_own():
-            self._process.kill()
+        self._process.kill()
 
     def ask(self, request: bytes, cancelled: Callable[[], bool]) -> dict[str, Any]:
         """The worker's answer to `request`, within the limit of time."""

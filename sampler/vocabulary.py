@@ -168,7 +168,12 @@ def _that_loses_nothing(tokenizer: Tokenizer) -> Tokenizer:
     try:
         tokenizer = copy.deepcopy(tokenizer)
     except Exception as error:  # the native library raises plain Exception for Python components
-        raise InvalidParameterError("`tokenizer` must not have custom components") from error
+        raise InvalidParameterError(
+            "`tokenizer` must not have custom components: it has to be changed, and they cannot be"
+            " copied. Used as it is when it does not pad or truncate (`no_padding`,"
+            " `no_truncation`) and, if its model is BPE, `model.unk_token` is set; with a text that"
+            " is no token, characters without a token are refused"
+        ) from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if drops:
@@ -184,7 +189,10 @@ def _drops_characters(tokenizer: Tokenizer) -> bool:
         return False
     if model.byte_fallback:
         return any(tokenizer.token_to_id(f"<0x{byte:02X}>") is None for byte in range(256))
-    steps = steps_of(tokenizer.pre_tokenizer, "pretokenizers")
+    try:
+        steps = steps_of(tokenizer.pre_tokenizer, "pretokenizers")
+    except InvalidParameterError:  # it is custom, and may do anything
+        return True
     if not any(is_byte_level(step) for step in steps):
         return True
     return any(tokenizer.token_to_id(character) is None for character in BYTE_ALPHABET)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from sampler.errors import InvalidParameterError, shown
 from sampler.model import Model
-from sampler.parameters import is_integer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -74,7 +73,7 @@ def open_model(name_or_path: str | Path, **options: Any) -> OpenedModel:
 
     _check_names(options, GGUFModel)
     path = smollm2_path() if name_or_path == "smollm2" else Path(name_or_path)
-    model = GGUFModel(path, **{name: _plain(value) for name, value in options.items()})
+    model = GGUFModel(path, **options)
     return OpenedModel(model, model.tokenizer, model.eos_token_ids, model.chat_template)
 
 
@@ -88,11 +87,6 @@ def _check_names(options: dict[str, Any], model: type) -> None:
         if name not in names
     ]:
         raise InvalidParameterError(problems)
-
-
-def _plain(value: Any) -> Any:
-    """An integer of NumPy as one of Python, anything else as it is."""
-    return int(value) if is_integer(value) else value
 
 
 def smollm2_path() -> Path:

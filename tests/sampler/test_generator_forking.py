@@ -91,6 +91,37 @@ def test_the_rows_of_requests_of_the_first_process_are_free_in_a_forked_one():
     """)
 
 
+def test_a_grammar_that_another_thread_compiles_is_compiled_anew_in_a_forked_process():
+    run("""
+        grammar = {"type": "regex", "value": "[a-z]{2,6}"}
+        asked = {"inputs": "a", "parameters": {**body["parameters"], "grammar": grammar}}
+        cache, backend = generator._grammars._cache, generator._grammars._backend
+        amid, over = threading.Event(), threading.Event()
+        compile_pattern = backend.compile
+
+        def slow_compile(*arguments):
+            with cache._lock, backend._changed:
+                amid.set()
+                over.wait()
+            return compile_pattern(*arguments)
+
+        backend.compile = slow_compile
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(generator.generate(asked)))
+        thread.start()
+        amid.wait()
+        fork()
+        del backend.compile
+        over.set()
+        if child:
+            thread.join()
+        answers.append(generator.generate(asked))
+        assert len(answers) == (2 if child else 1)
+        assert len({answer.generated_text for answer in answers}) == 1
+        wait()
+    """)
+
+
 def test_a_closed_generator_stays_closed_in_a_forked_process():
     run("""
         generator.close()

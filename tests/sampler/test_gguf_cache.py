@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -35,11 +38,32 @@ def filled(cache, ids):
 
 def test_the_limit_is_in_bytes():
     assert block_cache().blocks.nbytes == BLOCKS * BLOCK_BYTES
-    for limit in (BLOCK_BYTES - 1, 0, -5, None, 1.5):
+    assert len(BlockCache(1, 1, 32, np.int32(3 * BLOCK_BYTES), True).blocks) == 3
+    for limit in (BLOCK_BYTES - 1, 0, -5, None, 1.5, True):
         with pytest.raises(
             InvalidParameterError, match=f"`kv_cache_bytes` must be >= {BLOCK_BYTES}"
         ):
             BlockCache(1, 1, 32, limit, True)
+
+
+def test_a_block_that_was_never_used_goes_last_of_the_free_ones():
+    cache = block_cache(reuse=False)
+    for seed, length in enumerate((1, 3, 2, 3, 1, 2)):
+        blocks = filled(cache, np.arange(length * BLOCK_TOKENS) + seed)
+        assert set(blocks) <= {0, 1, 2}
+        cache.give_back(blocks)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc")
+def test_memory_is_taken_as_blocks_are_written_to():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    cache = BlockCache(4, 4, 64, 512 << 20, True)
+    assert resident() - before < 16 << 20
+    cache.blocks[cache.take()] = 1.0
+    assert resident() - before < 32 << 20
 
 
 def test_the_block_kept_longest_goes_first_and_the_end_of_a_sequence_before_its_beginning():

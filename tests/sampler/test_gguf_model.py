@@ -306,6 +306,14 @@ def test_options_outside_their_range_are_refused(path, options):
         GGUFModel(path, **options)
 
 
+def test_integers_of_numpy_are_options_of_a_model(path, alone):
+    numbers = {"threads": np.int64(2), "prefill_rows": np.int8(100)}
+    model = GGUFModel(path, kv_cache_bytes=np.int32(1 << 20), **numbers)
+    assert type(model.kv_cache_tokens) is int
+    ids = random_ids(11, 120)[:CONTEXT]
+    assert bits(model([view(0, ids), view(1, ids[::-1])])[0]) == bits(alone(ids))
+
+
 def file_with(folder, name, data):
     """A small file in which one tensor has other data."""
     tensors = tiny_tensors(KINDS["F32"])

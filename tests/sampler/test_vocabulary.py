@@ -387,11 +387,15 @@ def test_what_cannot_be_copied_and_may_lose_characters_is_refused():
 
     tokenizer = byte_level_of([b"a"])
     tokenizer.pre_tokenizer = pre_tokenizers.PreTokenizer.custom(Words())
-    with pytest.raises(InvalidParameterError, match="must not have custom"):
+    with pytest.raises(InvalidParameterError, match=r"custom components: .* `model\.unk_token`"):
         Vocabulary.from_tokenizer(tokenizer)
-    tokenizer.model.unk_token = "a"
+    tokenizer.model.unk_token = "no token"
+    vocabulary = Vocabulary.from_tokenizer(tokenizer)
+    assert vocabulary.tokenizer is tokenizer
+    with pytest.raises(InvalidParameterError, match="Given: 'b' at index 1"):
+        vocabulary.encode("ab")
     tokenizer.enable_truncation(3)
-    with pytest.raises(InvalidParameterError, match="must not have custom"):
+    with pytest.raises(InvalidParameterError, match="`no_truncation`"):
         Vocabulary.from_tokenizer(tokenizer)
 
 

@@ -3,8 +3,8 @@
 A full block is known by its tokens and the block before it, so a new sequence finds the blocks of
 its beginning, whoever computed them: keys and values follow from the tokens alone, to the last bit.
 A block is free, or held by sequences, or kept: full, held by none, there to be found until its room
-is needed; the one kept longest goes first. The memory is reserved once; its pages are taken from
-the system as they are written to.
+is needed; the one kept longest goes first. The array is made once, but the system gives memory only
+to the blocks that were written to, so a block that was used before goes before one that never was.
 """
 
 from collections import OrderedDict
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
+from sampler.parameters import is_integer
 
 BLOCK_TOKENS = 16
 
@@ -38,18 +39,18 @@ class BlockCache:
     def __init__(self, layers: int, heads: int, size: int, limit: int, reuse: bool) -> None:
         shape = (layers, 2, heads, BLOCK_TOKENS, size)
         block_bytes = 4 * int(np.prod(shape, dtype=object))
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < block_bytes:
+        if not is_integer(limit) or limit < block_bytes:
             raise InvalidParameterError(
                 f"`kv_cache_bytes` must be >= {block_bytes}, the keys and values of"
                 f" {BLOCK_TOKENS} tokens. Given: {limit!r}"
             )
+        self.limit = int(limit)
         try:
-            self.blocks = np.empty((limit // block_bytes, *shape), np.float32)
+            self.blocks = np.empty((self.limit // block_bytes, *shape), np.float32)
         except (MemoryError, ValueError) as error:
             raise InvalidParameterError(
                 f"`kv_cache_bytes` must be memory that can be had. Given: {limit}"
             ) from error
-        self.limit = limit
         self._reuse = reuse
         self.forget_all()
 
@@ -71,7 +72,7 @@ class BlockCache:
     def take(self) -> int | None:
         """A block to write to, held by the caller; None when all are held by sequences."""
         if self._free:
-            block = self._free.pop()
+            block = self._free.pop()  # the one freed last, and those never used in ascending order
         elif self._kept:
             block, _ = self._kept.popitem(last=False)
             del self._found_by[self._key_of.pop(block)]

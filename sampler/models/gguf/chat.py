@@ -92,7 +92,8 @@ class ChatTemplate:
             for message in given
         ]
         prompt, frame = self._rendered([given, silent], add_generation_prompt)
-        if self._control_tokens(prompt) != self._control_tokens(frame):
+        found, expected = self._control_tokens([prompt, frame])
+        if found != expected:
             raise InvalidParameterError(
                 "`messages` must not change which control tokens the prompt has."
                 f" Given: {shown(given)}"
@@ -109,23 +110,24 @@ class ChatTemplate:
             raise InvalidParameterError(
                 f"`messages` must have <= {MAX_CONVERSATION_LENGTH} characters. Given: {size}"
             )
-        for message in checked:
-            for text in message.values():
-                if found := self._control_tokens(text):
-                    raise InvalidParameterError(
-                        "`messages` must not have control tokens of the model in them."
-                        f" Given: {shown(found[0])} in {shown(text)}"
-                    )
+        texts = [text for message in checked for text in message.values()]
+        for text, found in zip(texts, self._control_tokens(texts), strict=True):
+            if found:
+                raise InvalidParameterError(
+                    "`messages` must not have control tokens of the model in them."
+                    f" Given: {shown(found[0])} in {shown(text)}"
+                )
         return checked
 
-    def _control_tokens(self, text: str) -> list[str]:
-        """The control tokens that the tokenizer finds in `text`, in their order."""
+    def _control_tokens(self, texts: list[str]) -> list[list[str]]:
+        """The control tokens that the tokenizer finds in each of `texts`, in their order."""
         finder = Tokenizer(models.BPE())  # which has no tokens but the added ones
         finder.add_tokens(list(self.added_tokens))
         special = {token.content for token in self.added_tokens if token.special}
-        (encoding,) = finder.encode_batch_fast([text])
-        found = map(finder.id_to_token, encoding.ids)
-        return [token for token in found if token in special]
+        found = (
+            map(finder.id_to_token, encoding.ids) for encoding in finder.encode_batch_fast(texts)
+        )
+        return [[token for token in tokens if token in special] for tokens in found]
 
     def _rendered(
         self, conversations: list[list[dict[str, str]]], add_generation_prompt: bool

@@ -25,6 +25,7 @@ from sampler.models.gguf.network import Floats, LlamaNetwork, Rows
 from sampler.models.gguf.reader import read_gguf
 from sampler.models.gguf.sequences import Sequences, State
 from sampler.models.gguf.tokenizer import eos_token_ids_of, tokenizer_of
+from sampler.parameters import is_integer
 
 
 class SequenceView(Protocol):
@@ -47,7 +48,8 @@ class GGUFModel:
     path : the file; it must not change while the model is in use
     kv_cache_bytes : limit of the cache of keys and values; when sequences need more, the newest
         fails with a CacheFullError. SmolLM2-135M takes 46080 bytes for a token: the default holds
-        896 tokens, with which batches of 16 stay below 350 MB; 360 MiB hold a whole context
+        2912 tokens of all sequences together, 360 MiB a whole context. Memory is taken from the
+        system when tokens first need it, and not given back
     prefill_rows : tokens that go through the layers together, 1 to 4096
     prefix_reuse : whether sequences with the same beginning share its keys and values, also after
         one has left
@@ -74,13 +76,13 @@ class GGUFModel:
         self,
         path: str | Path,
         *,
-        kv_cache_bytes: int = 40 << 20,
+        kv_cache_bytes: int = 128 << 20,
         prefill_rows: int = 64,
         prefix_reuse: bool = True,
         threads: int = 1,
     ) -> None:
-        _check_range("prefill_rows", prefill_rows, 4096)
-        _check_range("threads", threads, 256)
+        prefill_rows = _checked("prefill_rows", prefill_rows, 4096)
+        threads = _checked("threads", threads, 256)
         if not isinstance(prefix_reuse, bool):
             raise InvalidParameterError(f"`prefix_reuse` must be a bool. Given: {prefix_reuse!r}")
         file = read_gguf(path)
@@ -217,8 +219,9 @@ def _rows(states: list[State], contexts: list[Ids]) -> Rows:
     return Rows(np.concatenate(new), np.concatenate(positions), np.concatenate(sequences), tables)
 
 
-def _check_range(name: str, value: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+def _checked(name: str, value: int, high: int) -> int:
+    if not is_integer(value) or not 1 <= value <= high:
         raise InvalidParameterError(
             f"`{name}` must be an integer from 1 to {high}. Given: {value!r}"
         )
+    return int(value)

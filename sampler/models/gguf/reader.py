@@ -120,9 +120,9 @@ def read_gguf(path: str | Path) -> GGUFFile:
 
 
 def _mapped(path: str | Path) -> Bytes:
-    if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for ever
-        raise GGUFError(f"{shown(str(path))} cannot be read: it is not a file")
     try:
+        if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for ever
+            raise OSError("it is not a file")
         with open(path, "rb") as file:
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except (OSError, ValueError, TypeError) as error:  # ValueError: empty, or a NUL in the path
