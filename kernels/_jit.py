@@ -1,14 +1,17 @@
 """The one place where Numba options are set, and where compiled kernels are kept.
 
-Kernels are cached in a folder of the user's that is named by a hash over all kernel sources. Numba
-alone would cache beside the source, where files survive an uninstallation and shadow the next one,
-and would look at the stamp of the caller's file only, so that a changed callee goes unnoticed.
+Kernels are cached in a folder of the user's that is named by a hash over all kernel sources; where
+none is writable, in a temporary one. Numba alone would cache beside the source, where files survive
+an uninstallation and shadow the next one, and would look at the stamp of the caller's file only, so
+that a changed callee goes unnoticed.
 
 Rejected: `fastmath` (-inf and NaN carry meaning here, and bits must repeat), `parallel` (rows are
 shorter than a fork, and its threading layers break under forks and threads of the caller).
 """
 
+import atexit
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -29,16 +32,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _VERSIONS_KEPT = 4
 
 
-def _cache_folder() -> Path | None:
-    """The folder for kernels compiled from exactly these sources; None when it is not writable.
+def _folder_in(cache: Path) -> Path | None:
+    """The folder in `cache` for kernels of exactly these sources; None when it is not writable.
 
-    It lies in NUMBA_CACHE_DIR if that is set, else in the user's cache. Folders of older sources
-    are removed when a new one is made, all but a few that other installations may use.
+    Folders of older sources are removed when a new one is made, all but a few that other
+    installations may use.
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
-    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
-    parent = (Path(given) if given else user_cache_path("token-sampler")) / "kernels"
+    parent = cache / "kernels"
     folder = parent / digest[:20]
     try:
         if not folder.is_dir():
@@ -52,7 +54,29 @@ def _cache_folder() -> Path | None:
         return None
 
 
-CACHE_FOLDER = _cache_folder()
+def _cache_folder() -> tuple[Path | None, bool]:
+    """The folder for compiled kernels, and whether it outlives this process.
+
+    It lies in NUMBA_CACHE_DIR if that is set, else in the user's cache, else in a temporary folder.
+    """
+    given = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    folder = _folder_in(Path(given) if given else user_cache_path("token-sampler"))
+    if folder is not None:
+        return folder, True
+    try:
+        temporary = tempfile.mkdtemp(prefix="token-sampler-")
+    except OSError:
+        return None, False
+    atexit.register(_remove, temporary, os.getpid())
+    return _folder_in(Path(temporary)), False
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # not a forked child, which may end before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+CACHE_FOLDER, IS_KEPT = _cache_folder()
 
 
 def _compiled(function: Function, inline: bool) -> Function:
@@ -78,7 +102,7 @@ def _compiled(function: Function, inline: bool) -> Function:
 def kernel(function: Function) -> Function:
     """The compiled `function`: cached on disk, without the GIL, IEEE arithmetic as written.
 
-    Where no cache folder is writable the function is compiled anew in each process.
+    Where no cache folder is writable the function is compiled anew in each process that wants it.
     """
     return _compiled(function, inline=False)
 

@@ -6,7 +6,7 @@ of one row enters another's arithmetic.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from operator import index
 from typing import Any, NamedTuple
@@ -25,9 +25,8 @@ from sampler.kernels.row import (
 from sampler.kernels.sampling import sample_plain, score_tokens
 from sampler.kernels.wide import sample_wide
 from sampler.parameters import SamplingParameters
+from sampler.readiness import Kernel, answering
 from sampler.slots import Slots
-
-Kernel = Callable[..., int]  # see `kernels.rows`
 
 _PLAIN: Kernel = sample_plain
 _INT64, _FLOAT32 = np.dtype(np.int64), np.dtype(np.float32)
@@ -79,6 +78,8 @@ class _Batch(NamedTuple):
     ----------
     rows : in the order of the logits
     calls : a kernel each, with int64[2, n]: rows of the logits and their slots
+    is_lasting : whether these are the kernels that the rows want, and not what answers for them
+        until they are compiled
     width : how many alternatives are reported at most
     no_top : the arrays of alternatives when there are none: nobody can write to them
     """
@@ -86,6 +87,7 @@ class _Batch(NamedTuple):
     size: int
     rows: list[_Row]
     calls: list[tuple[Kernel, npt.NDArray[np.int64]]]
+    is_lasting: bool
     width: int
     no_top: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None
 
@@ -229,7 +231,8 @@ class BatchSampler:
         """
         batch = self._everyone if rows is None else self._batch_of(rows)
         if batch is None:
-            batch = self._everyone = self._batch(list(self._rows.values()))
+            batch = self._batch(list(self._rows.values()))
+            self._everyone = batch if batch.is_lasting else None
         size = batch.size
         logits = as_logits(logits, size, self.vocab_size)
         masked = bitmask is not None
@@ -259,7 +262,9 @@ class BatchSampler:
         for _, pairs in batch.calls:
             undecided = pairs[:, token_ids[pairs[0]] == UNDECIDED]
             if undecided.size:
-                _PLAIN(*given, undecided, *self._slots.arrays, *out)
+                # a copy in the order of rows, since kernels are compiled for one order only
+                undecided = undecided.copy(order="C")
+                answering(_PLAIN)(*given, undecided, *self._slots.arrays, *out)
         errors: dict[int, SamplerError] = {}
         for b in np.flatnonzero(token_ids < 0).tolist():
             errors[b] = LogitsError(STATUS_TEXTS[int(token_ids[b])])
@@ -303,10 +308,13 @@ class BatchSampler:
         for b, row in enumerate(rows):
             pairs.setdefault(row.kernel, []).append((b, row.slot))
         calls = [
-            (kernel, np.array(of_kernel, np.int64).T.copy()) for kernel, of_kernel in pairs.items()
+            (answering(kernel), np.array(of_kernel, np.int64).T.copy())
+            for kernel, of_kernel in pairs.items()
         ]
+        is_lasting = [kernel for kernel, _ in calls] == list(pairs)
         width = min(width, self.vocab_size)
-        return _Batch(len(rows), rows, calls, width, None if width else _top_arrays(len(rows), 0))
+        no_top = None if width else _top_arrays(len(rows), 0)
+        return _Batch(len(rows), rows, calls, is_lasting, width, no_top)
 
     def _row(self, handle: int) -> _Row:
         known = isinstance(handle, Integral) and not isinstance(handle, bool)

@@ -103,7 +103,8 @@ class Slots:
             distinct, counts = token_ids, np.zeros(len(token_ids), np.int64)
         self._entries[slot] = int(self._parameters[slot]["touched_size"])
         self._reserve(slot, len(distinct) + 1)
-        touch_all(*self.arrays[:3], slot, distinct, counts, biases)
+        if len(distinct):
+            touch_all(*self.arrays[:3], slot, distinct, counts, biases)
         self._entries[slot] += len(distinct)
 
     def _write_parameters(self, slot: int, given: SamplingParameters, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -27,14 +28,17 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
     from sampler.kernels.philox import derived_seed
     from sampler.models.gguf.warmup import compile_kernels
     from sampler.parameters import SamplingParameters
+    from sampler.readiness import KERNELS, make_ready
 
     logits = np.zeros((1, 2), np.float32)
     sampler = BatchSampler(2, 1)
-    yield "watermark", lambda: sampler.add(SamplingParameters(watermark=True), [0])
-    yield "sampling", lambda: sampler.sample(logits)
+    penalised = SamplingParameters(repetition_penalty=2.0)
+    yield "penalties", lambda: sampler.push(sampler.add(penalised, [0]), 0)
+    yield "seeds", lambda: derived_seed(np.uint64(0), 1)
+    for name in KERNELS:
+        yield name, partial(make_ready, name)
     yield "prompt scores", lambda: sampler.score(logits, [0])
     yield "distributions", lambda: next_token_distribution(logits[0], SamplingParameters())
-    yield "seeds", lambda: derived_seed(np.uint64(0), 1)
     yield "models", compile_kernels
 
 
@@ -47,9 +51,9 @@ def compiled() -> bool:
 
 def keeps_compiled() -> bool:
     """Whether there is a folder in which compiled kernels are kept."""
-    from sampler.kernels._jit import CACHE_FOLDER
+    from sampler.kernels._jit import IS_KEPT
 
-    return CACHE_FOLDER is not None
+    return IS_KEPT
 
 
 def _run_all() -> None:
