@@ -9,7 +9,7 @@ from sampler.kernels.numeric import log, total
 from sampler.kernels.row import ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.truncation import weigh_and_truncate
-from sampler.kernels.wide import is_near, raw_score, raw_view, weigh_row
+from sampler.kernels.wide import SHORT_HEAD, is_near, raw_score, raw_view, weigh_row
 
 
 @kernel
@@ -32,7 +32,7 @@ def _raw_row(logits: Array, mask: Arrays, row: Record, work: Arrays) -> tuple[in
     if mask[1] or row["touched_size"] > 0 or row["green"] or row["top_k"] == 0 or row["top_n"] > 0:
         return UNDECIDED, 0.0, 0.0
     view = raw_view(logits, work)
-    size, bulk = weigh_row(view, 1.0, False, work)
+    size, bulk = weigh_row(view, 1.0, False, SHORT_HEAD, work)
     if size < row["top_k"]:
         return UNDECIDED, 0.0, 0.0
     columns = work[1]

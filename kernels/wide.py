@@ -19,6 +19,8 @@ from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
 from sampler.kernels.lanes import LANES, store
 from sampler.kernels.numeric import exp_of_negative, log, total
 from sampler.kernels.philox import uniform
+from sampler.kernels.precise import ERROR as PRECISE_ERROR
+from sampler.kernels.precise import precise_bulk, precise_sixteen
 from sampler.kernels.row import BLOCK, EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.scan import bound_of
@@ -40,35 +42,38 @@ from sampler.kernels.view import (
 )
 from sampler.kernels.weights import LN_2, bulk_of_sixteen, corrected, head_and_bulk, scale_of
 
-_SAMPLED = 4  # the bound of the head is at most this far down in one id of 64
-_LONGEST_HEAD = 4096
+# The bound of the head is so far down in one id of 64; the second is tried where the first is short
+SHORT_HEAD = 4
+_LONG_HEAD = 64
+_LONGEST_HEAD = 16384
 _ROUNDING = 1e-12  # of sums and boundaries in float64, relative to the total
 
 
 @kernel
-def _bound_of_head(view: Arrays, maxima: Array) -> float:
-    """A logit that a few hundred ids reach, by the first sixteen of every other block."""
+def _bound_of_head(view: Arrays, sampled: int, maxima: Array) -> float:
+    """A logit that about 64 * `sampled` ids reach, by the first sixteen of every other block."""
     width = width_of(mask_of(view), len(view[1]))
     size = 0
     for start in range(0, width - LANES + 1, 2 * BLOCK):
         store(maxima, size, edited_lanes(view, start))
         size += LANES
-    return np.float64(bound_of(maxima, size, _SAMPLED))
+    return np.float64(bound_of(maxima, size, sampled))
 
 
 @kernel
 def weigh_row(
-    view: Arrays, temperature: float, with_exponents: bool, work: Arrays
+    view: Arrays, temperature: float, with_exponents: bool, sampled: int, work: Arrays
 ) -> tuple[int, Arrays]:
     """The size of the weighed head in `work`, or a status, and what is known of the bulk.
 
     Bulk: (weight, bound on its error, sum of weight * exponent, bound on that error, factor from
-    the sums of `work` to weights, bound of the head, scale), weights relative to the highest.
+    the sums of `work` to weights, bound of the head, scale, whether the sums are float64), weights
+    relative to the highest.
     """
     ids, columns, maxima, sums = work[0], work[1], work[5], work[7]
-    bound = _bound_of_head(view, maxima)
+    bound = _bound_of_head(view, sampled, maxima)
     scale = scale_of(bound, temperature)
-    nothing = (0.0, 0.0, 0.0, 0.0, 0.0, bound, scale)
+    nothing = (0.0, 0.0, 0.0, 0.0, 0.0, bound, scale, False)
     if not bound > -np.inf or math.isnan(scale[1]):
         return UNDECIDED, nothing
     most = min(len(ids), _LONGEST_HEAD)
@@ -79,10 +84,18 @@ def weigh_row(
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
     weigh(columns, size, temperature)
+    return size, _bulk_of(view, size, bound, scale, products, work)
+
+
+@kernel
+def _bulk_of(
+    view: Arrays, size: int, bound: float, scale: Arrays, products: float, work: Arrays
+) -> Arrays:
+    """What `weigh_row` tells of the bulk, from its sums in float32."""
+    columns, sums = work[1], work[7]
     c, reference = scale
     width = width_of(mask_of(view), len(view[1]))
-    blocks = -(-width // BLOCK)
-    raw = total(sums, blocks)
+    raw = total(sums, -(-width // BLOCK))
     correction, error = corrected(raw, width, scale)
     highest = columns[Z, first_highest(columns[Z], size)]
     shift = (reference - highest * c) * LN_2  # from the bulk's reference to the highest
@@ -93,7 +106,25 @@ def weigh_row(
     exponents_error = error * abs(exponents) + factor * (
         (error + 100.0 * off) * abs(products) + (error + off) * (abs(reference) + 100.0) * raw
     )
-    return size, (bulk, error * bulk, exponents, exponents_error, factor, bound, scale)
+    return bulk, error * bulk, exponents, exponents_error, factor, bound, scale, False
+
+
+@kernel
+def weigh_again(
+    view: Arrays, temperature: float, with_exponents: bool, size: int, bulk: Arrays, work: Arrays
+) -> Arrays:
+    """The same bulk in float64."""
+    columns, sums = work[1], work[7]
+    bound, scale = bulk[5], bulk[6]
+    products = precise_bulk(view, bound, temperature, with_exponents, work)
+    width = width_of(mask_of(view), len(view[1]))
+    raw = total(sums, -(-width // BLOCK))
+    highest = columns[Z, first_highest(columns[Z], size)]
+    shift = (bound - highest) / temperature if bound < highest else 0.0
+    factor = exp_of_negative(shift)
+    weight, exponents = factor * raw, factor * (products + raw * shift)
+    exponents_error = PRECISE_ERROR * (abs(exponents) + weight * (1.0 + abs(shift)))
+    return weight, PRECISE_ERROR * weight, exponents, exponents_error, factor, bound, scale, True
 
 
 @kernel
@@ -130,7 +161,7 @@ def _head_until(ids: Array, weights: Array, span: tuple[int, int, int]) -> tuple
 
 @kernel
 def _find_sixteen(
-    view: Arrays, r: float, size: int, bulk: Arrays, work: Arrays
+    view: Arrays, row: Record, r: float, size: int, bulk: Arrays, work: Arrays
 ) -> tuple[int, float]:
     """The first of the sixteen ids among which the cumulative weight passes r, and that before."""
     ids, weights, sums = work[0], work[1][WEIGHT], work[7]
@@ -147,7 +178,10 @@ def _find_sixteen(
             continue
         for at in range(start, stop - stop % LANES, LANES):
             after, here = _head_until(ids, weights, (head, size, at + LANES))
-            here += factor * bulk_of_sixteen(view, at, bound, scale)
+            if bulk[7]:
+                here += factor * precise_sixteen(view, at, bound, row["temperature"])
+            else:
+                here += factor * bulk_of_sixteen(view, at, bound, scale)
             if below + here > r:
                 return at, below
             below, head = below + here, after
@@ -164,7 +198,7 @@ def _draw_of_all(
     mass = total(columns[WEIGHT], size) + bulk[0]
     slack = bulk[1] + _ROUNDING * mass
     r = uniform(row["seed"], row["position"]) * mass
-    start, below = _find_sixteen(view, r, size, bulk, work)
+    start, below = _find_sixteen(view, row, r, size, bulk, work)
     highest = columns[Z, first_highest(columns[Z], size)]
     for token_id in range(start, min(start + LANES, width_of(mask_of(view), len(view[1])))):
         difference = np.float64(edited_logit(view, token_id)) - highest
@@ -248,27 +282,44 @@ def _cut_typical(row: Record, size: int, bulk: Arrays, work: Arrays) -> int:
 
 
 @kernel
-def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple[int, float]:
-    """The token of a row whose mask is not sparse, and its processed logprob; or a status."""
-    by_top_p = row["top_p"] < 1.0 and not row["greedy"]
-    by_typical = row["typical_p"] < 1.0 and not by_top_p and not row["greedy"]
-    temperature = 1.0 if row["greedy"] else row["temperature"]
-    size, bulk = weigh_row(view, temperature, by_typical, work)
-    if size < 0:
-        return size, 0.0
+def _decide(
+    view: Arrays, row: Record, size: int, bulk: Arrays, work: Arrays, top: Arrays
+) -> tuple[int, float]:
+    """The token of a row with this head and bulk, and its processed logprob; or UNDECIDED."""
     if row["greedy"]:
         return _greedy(row, size, bulk, work, top)
-    if by_top_p:
+    if row["top_p"] < 1.0:
         size = _cut_top_p(row, size, bulk, work)
         if size > 0:
             size = cut_by_typical_p(row, size, work)
-    elif by_typical:
+    elif row["typical_p"] < 1.0:
         size = _cut_typical(row, size, bulk, work)
     else:
         return _sample_all(view, row, size, bulk, work, top)
     if size < 0:
         return size, 0.0
     return finish(row, cut_by_min_p(row, size, work), work, top)
+
+
+@kernel
+def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple[int, float]:
+    """The token of a row whose mask is not sparse, and its processed logprob; or a status."""
+    truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
+    with_exponents = truncated and row["top_p"] == 1.0
+    temperature = 1.0 if row["greedy"] else row["temperature"]
+    size, bulk = weigh_row(view, temperature, with_exponents, SHORT_HEAD, work)
+    if size < 0:
+        return size, 0.0
+    token_id, logprob = _decide(view, row, size, bulk, work, top)
+    if token_id == UNDECIDED and truncated:
+        size, bulk = weigh_row(view, temperature, with_exponents, _LONG_HEAD, work)
+        if size < 0:
+            return size, 0.0
+        token_id, logprob = _decide(view, row, size, bulk, work, top)
+    if token_id == UNDECIDED:
+        bulk = weigh_again(view, temperature, with_exponents, size, bulk, work)
+        token_id, logprob = _decide(view, row, size, bulk, work, top)
+    return token_id, logprob
 
 
 @kernel
@@ -307,7 +358,8 @@ def raw_score(
     Its `count` highest are written to `top`.
     """
     columns = work[1]
-    size, bulk = weigh_row(raw_view(logits, work), 1.0, False, work)
+    view = raw_view(logits, work)
+    size, bulk = weigh_row(view, 1.0, False, SHORT_HEAD, work)
     if size < count or size < 1:
         return UNDECIDED, 0.0  # the mask may forbid what is not finite: it then counts as -inf
     mass = total(columns[WEIGHT], size) + bulk[0]
@@ -315,7 +367,9 @@ def raw_score(
     highest = columns[Z, first_highest(columns[Z], size)]
     logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if not is_near(bulk[1] / mass, logprob):
-        return UNDECIDED, 0.0
+        bulk = weigh_again(view, 1.0, False, size, bulk, work)
+        log_mass = log(total(columns[WEIGHT], size) + bulk[0])
+        logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if count > 0:
         write_top(size, count, log_mass, work, top)
     return 0, logprob
