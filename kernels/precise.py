@@ -31,6 +31,7 @@ from sampler.kernels.view import (
     width_of,
 )
 
+LOG2_E = 1.4426950408889634
 ERROR = 1e-13  # of the sums, relative
 _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the lowest bits
 _DEEPEST = -1000.0  # powers of two; what lies deeper counts as that little
@@ -105,7 +106,7 @@ def precise_bulk(
     """
     z, bins, sums = work[2].view(np.float32)[:BLOCK], work[4], work[7]
     weights, exponents = bins[0, :BLOCK], bins[1, :BLOCK]
-    c = 1.4426950408889634 / temperature
+    c = LOG2_E / temperature
     plain = plain_view(view)
     width = width_of(mask_of(view), len(view[1]))
     products = 0.0

@@ -14,6 +14,7 @@ from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.block_draw import draw_of_all
 from sampler.kernels.bulk import (
     LONG_HEAD,
+    MIDDLE_HEAD,
     ROUNDING,
     SHORT_HEAD,
     Bulk,
@@ -153,7 +154,8 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
     truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
     with_exponents = truncated and row["top_p"] == 1.0
     temperature = 1.0 if row["greedy"] else row["temperature"]
-    size, bulk = weigh_row(view, temperature, with_exponents, SHORT_HEAD, work)
+    sampled = MIDDLE_HEAD if with_exponents else SHORT_HEAD
+    size, bulk = weigh_row(view, temperature, with_exponents, sampled, work)
     if size < 0:
         return size, 0.0
     token_id, logprob = _decide(view, row, size, bulk, work, top)
