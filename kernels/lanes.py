@@ -233,6 +233,18 @@ def add_widened(total: Lanes, lanes: Lanes) -> Lanes:
     return total + lanes
 
 
+@_operation(_WIDE_LANES, lambda b, values, start: b.load(_at(b, values, start, _DOUBLES), align=8))
+def wide_load(values: Array, start: int) -> Lanes:
+    """values[start : start + 16] of a contiguous float64 array; start >= 0."""
+    return values[start : start + LANES]
+
+
+@_operation(_WIDE_LANES, lambda b, left, right: b.fadd(left, right))
+def wide_add(left: Lanes, right: Lanes) -> Lanes:
+    """The sum of each lane, of sixteen float64."""
+    return left + right
+
+
 @_operation(types.float64, _build_fold)
 def wide_fold(lanes: Lanes) -> float:
     """As `fold`, of sixteen float64."""
