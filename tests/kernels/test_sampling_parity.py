@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from reference.cases import LARGEST_VOCABULARY, Case, packed, random_case, unpacked
-from reference.comparison import OPEN, SAME, compare, distribution_problem, sampled, token_problem
+from reference.comparison import (
+    OPEN,
+    SAME,
+    compare,
+    distribution_problem,
+    sampled,
+    token_problem,
+    verdicts,
+)
 from reference.sampling import Outcome, reference_distribution, reference_token
 from strategies import cases
 
@@ -20,16 +28,9 @@ MOST_OPEN = 0.002
 
 def parity(seed: int, count: int) -> Counter:
     """How many of the first `count` cases of `seed` are the same and open; fails on the others."""
-    verdicts: Counter = Counter()
-    for index in range(count):
-        case = random_case(seed, index)
-        verdict = compare(case)
-        assert verdict in (SAME, OPEN), (
-            f"random_case({seed}, {index}), V = {case.vocab_size}: {verdict}\n{case.parameters}"
-        )
-        verdicts[verdict] += 1
-    assert verdicts[OPEN] <= MOST_OPEN * count
-    return verdicts
+    counts = verdicts(random_case(seed, index) for index in range(count))
+    assert counts[OPEN] <= MOST_OPEN * count
+    return counts
 
 
 def test_random_rows():
@@ -39,9 +40,9 @@ def test_random_rows():
 @pytest.mark.slow
 def test_a_hundred_thousand_random_rows(capsys):
     count = 100_000
-    verdicts = parity(seed=1, count=count)
+    counts = parity(seed=1, count=count)
     with capsys.disabled():
-        print(f"\n0 mismatches in {count} rows; {verdicts[OPEN]} within 1e-12 of a boundary")
+        print(f"\n0 mismatches in {count} rows; {counts[OPEN]} within 1e-12 of a boundary")
 
 
 def test_the_random_rows_cover_what_matters():

@@ -1,6 +1,8 @@
 """Product against reference, for one case: the same, undecided, or what differs."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,6 +21,18 @@ from sampler.errors import LogitsError
 SAME = "same"
 OPEN = "undecided: a decision lies within 1e-12 of its boundary"
 TOLERANCE = 1e-9
+
+
+def verdicts(cases: Iterable[Case]) -> Counter[str]:
+    """How many of the cases are the same and how many open; fails on all others."""
+    counts: Counter[str] = Counter()
+    for index, case in enumerate(cases):
+        verdict = compare(case)
+        assert verdict in (SAME, OPEN), (
+            f"case {index}, V = {case.vocab_size}: {verdict}\n{case.parameters}"
+        )
+        counts[verdict] += 1
+    return counts
 
 
 def compare(case: Case) -> str:
