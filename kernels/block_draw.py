@@ -1,4 +1,4 @@
-"""A draw from every candidate of a row, found by the sums of its blocks and never written down.
+"""A draw from more ids than are listed, found by the sums of the blocks of a row.
 
 The block in which the cumulative weight passes u * total, the sixteen ids of it, then the id itself
 in float64. What float32 sums before it is uncertain by is held against the distance to the edges.
@@ -6,21 +6,20 @@ in float64. What float32 sums before it is uncertain by is held against the dist
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, Record, kernel
+from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
 from sampler.kernels.bulk import ROUNDING, Bulk
-from sampler.kernels.finish import first_highest
 from sampler.kernels.lanes import LANES
-from sampler.kernels.numeric import exp_of_negative, total
+from sampler.kernels.numeric import exp_of_negative
 from sampler.kernels.philox import uniform
 from sampler.kernels.precise import precise_sixteen
-from sampler.kernels.row import BLOCK, UNDECIDED, WEIGHT, Z
+from sampler.kernels.row import BLOCK, UNDECIDED
 from sampler.kernels.view import edited_logit, mask_of, width_of
 from sampler.kernels.weights import bulk_of_sixteen
 
 
 @kernel
-def _head_until(ids: Array, weights: Array, span: tuple[int, int, int]) -> tuple[int, float]:
-    """The first head index from span[0] on, below span[1], whose id is >= span[2]; the weights."""
+def _listed_until(ids: Array, weights: Array, span: tuple[int, int, int]) -> tuple[int, float]:
+    """The first listed index from span[0] on, below span[1], with an id >= span[2]; the weights."""
     head, size, stop = span
     here = 0.0
     while head < size and ids[head] < stop:
@@ -31,52 +30,84 @@ def _head_until(ids: Array, weights: Array, span: tuple[int, int, int]) -> tuple
 
 @kernel
 def _find_sixteen(
-    view: Arrays, row: Record, r: float, size: int, bulk: Bulk, work: Arrays
-) -> tuple[int, float]:
-    """The first of the sixteen ids among which the cumulative weight passes r, and that before."""
-    ids, weights, sums = work[0], work[1][WEIGHT], work[7]
-    factor, bound, scale = bulk.factor, bulk.bound, bulk.scale
+    view: Arrays, row: Record, r: float, listed: Arrays, bulk: Bulk, work: Arrays
+) -> tuple[int, float, float]:
+    """The first of the sixteen ids among which the cumulative weight passes r.
+
+    Also the weight before them, in all and as far as it is a sum of blocks.
+    """
+    weights, size, unit = listed
+    ids, sums = work[0], work[7]
+    factor, low, bound = bulk.factor, bulk.low, bulk.bound
     width = width_of(mask_of(view), len(view[1]))
-    below = 0.0
+    below = bulk_below = 0.0
     head = 0
     for start in range(0, width, BLOCK):
         stop = min(start + BLOCK, width)
-        after, here = _head_until(ids, weights, (head, size, stop))
-        here += factor * sums[start // BLOCK]
+        after, here = _listed_until(ids, weights, (head, size, stop))
+        summed = factor * sums[start // BLOCK]
+        here = unit * here + summed
         if below + here <= r:
-            below, head = below + here, after
+            below, bulk_below, head = below + here, bulk_below + summed, after
             continue
         for at in range(start, stop - stop % LANES, LANES):
-            after, here = _head_until(ids, weights, (head, size, at + LANES))
+            after, here = _listed_until(ids, weights, (head, size, at + LANES))
             if bulk.precise:
-                here += factor * precise_sixteen(view, at, bound, row["temperature"])
+                summed = factor * precise_sixteen(view, at, low, bound, row["temperature"])
             else:
-                here += factor * bulk_of_sixteen(view, at, bound, scale)
+                summed = factor * bulk_of_sixteen(view, at, low, bound, bulk.scale)
+            here = unit * here + summed
             if below + here > r:
-                return at, below
-            below, head = below + here, after
-        return stop - stop % LANES, below
-    return width, below
+                return at, below, bulk_below
+            below, bulk_below, head = below + here, bulk_below + summed, after
+        return stop - stop % LANES, below, bulk_below
+    return width, below, bulk_below
+
+
+@inlined
+def _slack(u: float, mass: float, bulk_below: float, bulk: Bulk) -> float:
+    """How far off the weight below may be from u * mass.
+
+    An error of the weight before counts for 1 - u of it, as it is part of the mass too, and one of
+    the weight behind for u of it.
+    """
+    before, behind = bulk_below, max(bulk.weight - bulk_below, 0.0)
+    relative = bulk.error / bulk.weight if bulk.weight > 0.0 else 0.0
+    return relative * ((1.0 - u) * before + u * behind) + ROUNDING * mass
 
 
 @kernel
 def draw_of_all(
-    view: Arrays, row: Record, size: int, bulk: Bulk, work: Arrays
-) -> tuple[int, float, float]:
-    """The token, its exponent, and the total; or UNDECIDED."""
-    columns = work[1]
-    mass = total(columns[WEIGHT], size) + bulk.weight
-    slack = bulk.error + ROUNDING * mass
-    r = uniform(row["seed"], row["position"]) * mass
-    start, below = _find_sixteen(view, row, r, size, bulk, work)
-    highest = columns[Z, first_highest(columns[Z], size)]
+    view: Arrays, row: Record, known: Arrays, listed: Arrays, bulk: Bulk, work: Arrays
+) -> tuple[int, float]:
+    """The token and its exponent; or UNDECIDED.
+
+    known : (the mass of the listed ids and the bulk, the highest logit); listed : (weights of the
+    ids in `work`, how many, what they are to be multiplied by). A bulk of all the mass says that
+    its error is that of the listed weights too.
+    """
+    ids = work[0]
+    mass, highest = known
+    weights, size, unit = listed
+    u = uniform(row["seed"], row["position"])
+    r = u * mass
+    start, below, bulk_below = _find_sixteen(view, row, r, listed, bulk, work)
+    slack = _slack(u, mass, below if bulk.weight == mass else bulk_below, bulk)
+    head = 0
     for token_id in range(start, min(start + LANES, width_of(mask_of(view), len(view[1])))):
-        difference = np.float64(edited_logit(view, token_id)) - highest
-        exponent = difference / row["temperature"] if difference < 0.0 else 0.0
-        weight = exp_of_negative(exponent)
+        z = np.float64(edited_logit(view, token_id))
+        exponent = (z - highest) / row["temperature"] if z < highest else 0.0
+        if bulk.low <= z < bulk.bound:
+            weight = exp_of_negative(exponent)
+        else:
+            while head < size and ids[head] < token_id:
+                head += 1
+            if head == size or ids[head] != token_id:
+                continue
+            weight = unit * weights[head]
         if below + weight > r:
             if r - below > slack and below + weight - r > slack:
-                return token_id, exponent, mass
+                return token_id, exponent
             break
         below += weight
-    return UNDECIDED, 0.0, mass
+    return UNDECIDED, 0.0

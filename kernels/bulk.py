@@ -11,18 +11,35 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, inlined, kernel
 from sampler.kernels.finish import first_highest
-from sampler.kernels.lanes import LANES, store
+from sampler.kernels.lane_bits import count_bits, not_below, where
+from sampler.kernels.lanes import (
+    LANES,
+    add_widened,
+    load,
+    splat,
+    store,
+    wide_fold,
+    wide_zeros,
+)
 from sampler.kernels.numeric import exp_of_negative, total
 from sampler.kernels.precise import ERROR as PRECISE_ERROR
 from sampler.kernels.precise import LOG2_E, powers_of_two, precise_bulk
 from sampler.kernels.row import BLOCK, EXPONENT, RANK, UNDECIDED, WEIGHT, Z
 from sampler.kernels.scan import bound_of
 from sampler.kernels.view import (
+    NOTHING,
     edited_lanes,
     mask_of,
     width_of,
 )
-from sampler.kernels.weights import LN_2, corrected, head_and_bulk, scale_of
+from sampler.kernels.weights import (
+    LN_2,
+    error_of,
+    head_and_bulk,
+    lanes_of,
+    scale_of,
+    weights_of,
+)
 
 ROUNDING = 1e-12  # of sums and boundaries in float64, relative to the total
 
@@ -35,7 +52,7 @@ class Bulk(NamedTuple):
     weight : their weight; error : a bound on its error
     exponents : the sum of weight * exponent, where asked for; exponents_error : a bound
     factor : from the sums of the blocks in the workspace to weights
-    bound : no logit of the bulk reaches it
+    low, bound : the bulk is low <= logit < bound
     scale : of `weights`
     precise : whether the sums are float64
     """
@@ -45,8 +62,9 @@ class Bulk(NamedTuple):
     exponents: float
     exponents_error: float
     factor: float
+    low: float
     bound: float
-    scale: tuple[float, float]
+    scale: tuple[float, float, float]
     precise: bool
 
 
@@ -56,11 +74,13 @@ SHORT_HEAD = 4
 MIDDLE_HEAD = 6
 LONG_HEAD = 64
 _LONGEST_HEAD = 16384
+_FLAT = 9.0  # weights of the bulk to those of a head that ends at once; peaked rows have 1 to 6
 
 
 @kernel
-def _bound_of_head(view: Arrays, sampled: int, maxima: Array) -> float:
+def bound_of_head(view: Arrays, sampled: int, work: Arrays) -> float:
     """A logit that about 64 * `sampled` ids reach, by the first sixteen of every other block."""
+    maxima = work[5]
     width = width_of(mask_of(view), len(view[1]))
     size = 0
     for start in range(0, width - LANES + 1, 2 * BLOCK):
@@ -70,7 +90,27 @@ def _bound_of_head(view: Arrays, sampled: int, maxima: Array) -> float:
 
 
 @kernel
-def _weigh_head(columns: Array, size: int, temperature: float) -> None:
+def is_flat(view: Arrays, bound: float, temperature: float, work: Arrays) -> bool:
+    """Whether the bulk seems to be most of the softmax, by the sample of `bound_of_head`."""
+    scale = scale_of(bound, temperature)
+    if not bound > -np.inf or math.isnan(scale[1]):
+        return False
+    maxima = work[5]
+    width = width_of(mask_of(view), len(view[1]))
+    registers, limit = lanes_of(scale), splat(np.float32(bound))
+    weights = wide_zeros()
+    count = 0
+    for i in range(0, LANES * ((width - LANES) // (2 * BLOCK) + 1), LANES):
+        z = load(maxima, i)
+        head = not_below(z, limit)
+        count += count_bits(head)
+        weights = add_widened(weights, weights_of(where(head, splat(NOTHING), z), registers)[0])
+    at_bound = 2.0 ** (bound * scale[0] - scale[1])
+    return bool(wide_fold(weights) > _FLAT * count * at_bound)
+
+
+@kernel
+def weigh_head(columns: Array, size: int, temperature: float) -> None:
     """As `weigh`, several at a time."""
     z, weights, scratch = columns[Z, :size], columns[WEIGHT, :size], columns[RANK, :size]
     highest = z[first_highest(z, size)]
@@ -81,16 +121,15 @@ def _weigh_head(columns: Array, size: int, temperature: float) -> None:
 
 @kernel
 def weigh_row(
-    view: Arrays, temperature: float, with_exponents: bool, sampled: int, work: Arrays
+    view: Arrays, temperature: float, with_exponents: bool, bound: float, work: Arrays
 ) -> tuple[int, Bulk]:
     """The size of the weighed head in `work`, or a status, and the bulk.
 
-    sampled : how long a head is wanted, SHORT_HEAD or LONG_HEAD.
+    bound : the head reaches it, as `bound_of_head` finds it.
     """
-    ids, columns, maxima, sums = work[0], work[1], work[5], work[7]
-    bound = _bound_of_head(view, sampled, maxima)
+    ids, columns, sums = work[0], work[1], work[7]
     scale = scale_of(bound, temperature)
-    nothing = Bulk(0.0, 0.0, 0.0, 0.0, 0.0, bound, scale, False)
+    nothing = Bulk(0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, bound, scale, False)
     if not bound > -np.inf or math.isnan(scale[1]):
         return UNDECIDED, nothing
     most = min(len(ids), _LONGEST_HEAD)
@@ -100,7 +139,7 @@ def weigh_row(
         return size, nothing
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
-    _weigh_head(columns, size, temperature)
+    weigh_head(columns, size, temperature)
     return size, _bulk_of(view, size, bound, scale, products, work)
 
 
@@ -110,20 +149,19 @@ def _bulk_of(
 ) -> Bulk:
     """What the sums in float32 tell of the bulk."""
     columns, sums = work[1], work[7]
-    c, reference = scale
+    c, reference, _ = scale
     width = width_of(mask_of(view), len(view[1]))
     raw = total(sums, -(-width // BLOCK))
-    correction, error = corrected(raw, width, scale)
+    error = error_of(scale)
     highest = columns[Z, first_highest(columns[Z], size)]
     shift = (reference - highest * c) * LN_2  # from the bulk's reference to the highest
-    factor = 2.0 * exp_of_negative(min(shift - LN_2, 0.0)) * correction
-    off = abs(c - np.float64(np.float32(c))) / c
+    factor = 2.0 * exp_of_negative(min(shift - LN_2, 0.0))
     bulk = factor * raw
     exponents = factor * (products * LN_2 + raw * shift)
-    exponents_error = error * abs(exponents) + factor * (
-        (error + 100.0 * off) * abs(products) + (error + off) * (abs(reference) + 100.0) * raw
+    exponents_error = error * factor * (abs(products) + raw * (abs(shift) + 1.0))
+    return Bulk(
+        bulk, error * bulk, exponents, exponents_error, factor, -np.inf, bound, scale, False
     )
-    return Bulk(bulk, error * bulk, exponents, exponents_error, factor, bound, scale, False)
 
 
 @kernel
@@ -142,13 +180,14 @@ def weigh_again(
     weight, exponents = factor * raw, factor * (products + raw * shift)
     exponents_error = PRECISE_ERROR * (abs(exponents) + weight * (1.0 + abs(shift)))
     error = PRECISE_ERROR * weight
-    return Bulk(weight, error, exponents, exponents_error, factor, bound, scale, True)
+    return Bulk(weight, error, exponents, exponents_error, factor, -np.inf, bound, scale, True)
 
 
 @kernel
 def is_near(error: float, logprob: float) -> bool:
-    """Whether a logprob with this error is right to the last digit of a float32 but one."""
-    return error <= 1e-9 + abs(logprob) * 2.0**-25
+    """Whether the error is at most that of rounding the logprob to float32 (or 1e-9)."""
+    _, exponent = math.frexp(logprob)
+    return error <= 1e-9 + math.ldexp(1.0, exponent - 25)
 
 
 @inlined

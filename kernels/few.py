@@ -3,7 +3,7 @@
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
-from sampler.kernels.bulk import SHORT_HEAD, is_near, raw_view, weigh_row
+from sampler.kernels.bulk import SHORT_HEAD, bound_of_head, is_near, raw_view, weigh_row
 from sampler.kernels.candidates import few_candidates
 from sampler.kernels.finish import finish, first_highest, logprob_of
 from sampler.kernels.numeric import log, total
@@ -33,7 +33,7 @@ def _raw_row(logits: Array, mask: Arrays, row: Record, work: Arrays) -> tuple[in
     if mask[1] or row["touched_size"] > 0 or row["green"] or row["top_k"] == 0 or row["top_n"] > 0:
         return UNDECIDED, 0.0, 0.0
     view = raw_view(logits, work)
-    size, bulk = weigh_row(view, 1.0, False, SHORT_HEAD, work)
+    size, bulk = weigh_row(view, 1.0, False, bound_of_head(view, SHORT_HEAD, work), work)
     if size < row["top_k"]:
         return UNDECIDED, 0.0, 0.0
     columns = work[1]

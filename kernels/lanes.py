@@ -195,6 +195,17 @@ def multiply(left: Lanes, right: Lanes) -> Lanes:
     return left * right
 
 
+@_operation(
+    _LANES,
+    lambda b, lanes: b.bitcast(
+        b.and_(b.bitcast(lanes, _INTEGERS), _same(_INTEGERS, 0x7FFFFFFF)), _FLOATS
+    ),
+)
+def absolute(lanes: Lanes) -> Lanes:
+    """Each lane without its sign."""
+    return np.abs(lanes)
+
+
 @_operation(_LANES, lambda b, left, right: b.fsub(left, right))
 def subtract(left: Lanes, right: Lanes) -> Lanes:
     """The difference of each lane."""

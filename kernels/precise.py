@@ -71,12 +71,16 @@ def powers_of_two(z: Array, bound: float, c: float, weights: Array, exponents: A
 
 
 @inlined
-def _sum(values: Array) -> float:
-    """In sixteen lanes; the length is a multiple of 16."""
+def lane_sum(values: Array, size: int) -> float:
+    """The sum of the first `size` of a float64 array, in sixteen lanes."""
     totals = wide_zeros()
-    for i in range(0, len(values), LANES):
+    whole = size - size % LANES
+    for i in range(0, whole, LANES):
         totals = wide_add(totals, wide_load(values, i))
-    return float(wide_fold(totals))
+    result = float(wide_fold(totals))
+    for i in range(whole, size):
+        result += values[i]
+    return result
 
 
 @inlined
@@ -117,20 +121,22 @@ def precise_bulk(
         else:
             size = _bulk_logits(view, start, stop, bound, z)
         powers_of_two(z[:size], bound, c, weights[:size], exponents[:size])
-        sums[start // BLOCK] = _sum(weights[:size])
+        sums[start // BLOCK] = lane_sum(weights, size)
         if with_exponents:
             for i in range(size):
                 weights[i] *= exponents[i]
-            products += _sum(weights[:size])
+            products += lane_sum(weights, size)
     return products * 0.6931471805599453
 
 
 @kernel
-def precise_sixteen(view: Arrays, start: int, bound: float, temperature: float) -> float:
-    """The bulk of ids start .. start + 15, relative to `bound`."""
+def precise_sixteen(
+    view: Arrays, start: int, low: float, bound: float, temperature: float
+) -> float:
+    """The weights of those of ids start .. start + 15 with low <= z < bound, relative to it."""
     result = 0.0
     for i in range(start, start + LANES):
         z = np.float64(edited_logit(view, i))
-        if z < bound:
+        if low <= z < bound:
             result += exp_of_negative((z - bound) / temperature)
     return result

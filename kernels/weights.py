@@ -1,6 +1,7 @@
 """Weights of a whole row in one pass of float32, with a bound on their error.
 
     weight(z) = 2**(z c - K),  c = log2(e) / T,  K an integer near B c
+    exponent(z) = z c - K - origin; the nearer its origin to their mean, the more exact is their sum
 
 Ids whose edited logit reaches a bound B ("head") are listed and left to float64. The others
 ("bulk") are summed for each block: z c = k + r with an integer k, a polynomial for 2**r on [-1/2,
@@ -31,7 +32,7 @@ from sampler.kernels.lanes import (
     wide_fold,
     wide_zeros,
 )
-from sampler.kernels.numeric import exp_of_negative, log
+from sampler.kernels.numeric import exp_of_negative
 from sampler.kernels.row import BLOCK, NOT_FINITE, UNDECIDED
 from sampler.kernels.view import (
     NOTHING,
@@ -53,10 +54,9 @@ _2 = np.float32(0.24022242426872253)
 _3 = np.float32(0.05550733953714371)
 _4 = np.float32(0.009671502746641636)
 _5 = np.float32(0.001326467958278954)
-_ROUND_TO = np.float32(_ROUND)
 _ONE_FLOAT = np.float32(1.0)
 _ONE = np.uint32(1)
-_ERROR = 3.6e-7  # polynomial 1.1e-7, its rounding 1.1e-7, two additions 1.2e-7
+_ERROR = 3.8e-7  # polynomial 1.1e-7, r 0.3e-7, rounding of both 1.1e-7, two additions 1.2e-7
 _PRODUCT_ERROR = 1.2e-7  # of z c where a product is rounded before it is added
 
 
@@ -69,60 +69,52 @@ def is_fused() -> bool:
 
 
 @kernel
-def scale_of(bound: float, temperature: float) -> tuple[float, float]:
-    """(c, K) for a row whose bulk lies below `bound`; K is NaN where float32 would not do."""
+def scale_of(bound: float, temperature: float) -> tuple[float, float, float]:
+    """(c, K, 0.0) for a row whose bulk lies below `bound`; K is NaN where float32 would not do."""
     c = 1.4426950408889634 / temperature
     if not abs(bound) * c < _LARGEST or not _SMALLEST_C < c < _LARGEST_C:
-        return c, np.nan
-    return c, math.ceil(bound * c)
+        return c, np.nan, 0.0
+    return c, math.ceil(bound * c), 0.0
 
 
 @kernel
-def corrected(total: float, count: int, scale: tuple[float, float]) -> tuple[float, float]:
-    """A factor for the bulk's sums, `total` in all, and a bound on their relative error after it.
-
-    The lanes use float32(c), which is a temperature off by up to 3e-8. The sum answers a change of
-    c by its mean logit, and of `count` terms below 1 that sum to `total` the mean lies between
-    log2(total / count) and 0, in powers of two (an entropy is at most log(count)): the middle of
-    this range stands for it.
-    """
-    c, reference = scale
-    off = (c - np.float64(np.float32(c))) / c
-    depth = log(max(count / total, 1.0)) / LN_2 if total > 1e-30 else _DEEPEST
-    exponent = off * LN_2 * (reference - 0.5 * depth)
-    # any share of the sum has its own mean, at most the whole depth from the middle, on average
-    error = _ERROR + abs(off) * (depth + 2.0)
-    if not is_fused():
-        error += _PRODUCT_ERROR * (abs(reference) + _DEEPEST)
-    return 1.0 + exponent + 0.5 * exponent * exponent, error
+def error_of(scale: Arrays) -> float:
+    """A bound on the relative error of the weights and their sums."""
+    return _ERROR if is_fused() else _ERROR + _PRODUCT_ERROR * (abs(scale[1]) + _DEEPEST)
 
 
 @inlined
-def _lanes_of(scale: tuple[float, float]) -> Arrays:
-    """The scale in registers: c, the rounding constant, the lowest logit."""
-    c, reference = scale
+def lanes_of(scale: Arrays) -> Arrays:
+    """The scale in registers: c in two parts, two rounding constants, the lowest logit."""
+    c, reference, origin = scale
     lowest = np.float32((reference - _DEEPEST) / c)
-    return splat(np.float32(c)), splat(np.float32(_ROUND - reference)), splat(lowest)
+    return (
+        splat(np.float32(c)),
+        splat(np.float32(c - np.float64(np.float32(c)))),
+        splat(np.float32(_ROUND - reference)),
+        splat(np.float32(_ROUND + origin)),
+        splat(lowest),
+    )
 
 
 @inlined
-def _weights(z: Lanes, scale: Arrays) -> tuple[Lanes, Lanes]:
-    """2**(z c - K), and z c - K."""
-    c, round_to, lowest = scale
+def weights_of(z: Lanes, scale: Arrays) -> tuple[Lanes, Lanes]:
+    """2**(z c - K), and z c - K less the origin of the scale."""
+    c, rest_of_c, round_to, origin, lowest = scale
     z = maximum(z, lowest)
     steps = fused(z, c, round_to)
-    r = fused(z, c, subtract(round_to, steps))
+    r = fused(z, rest_of_c, fused(z, c, subtract(round_to, steps)))
     power = fused(splat(_5), r, splat(_4))
     power = fused(power, r, splat(_3))
     power = fused(power, r, splat(_2))
     power = fused(power, r, splat(_1))
     power = fused(power, r, splat(_ONE_FLOAT))
-    exponent = add(subtract(steps, splat(_ROUND_TO)), r)
+    exponent = add(subtract(steps, origin), r)
     return times_power(power, steps), exponent
 
 
 @inlined
-def _chunk(view: Arrays, start: int) -> Arrays:
+def chunk_of(view: Arrays, start: int) -> Arrays:
     """The edited logits of ids start .. start + 63."""
     return (
         edited_lanes(view, start),
@@ -153,18 +145,18 @@ def _without(bits: Arrays, z: Arrays) -> Arrays:
 @inlined
 def _chunk_sum(z: Arrays, scale: Arrays) -> Lanes:
     """The weights of a chunk, added by fours."""
-    left = add(_weights(z[0], scale)[0], _weights(z[1], scale)[0])
-    right = add(_weights(z[2], scale)[0], _weights(z[3], scale)[0])
+    left = add(weights_of(z[0], scale)[0], weights_of(z[1], scale)[0])
+    right = add(weights_of(z[2], scale)[0], weights_of(z[3], scale)[0])
     return add(left, right)
 
 
 @inlined
 def _chunk_sums(z: Arrays, scale: Arrays) -> tuple[Lanes, Lanes]:
     """As `_chunk_sum`, and of weight * (z c - K)."""
-    a, exponent_a = _weights(z[0], scale)
-    b, exponent_b = _weights(z[1], scale)
-    c, exponent_c = _weights(z[2], scale)
-    d, exponent_d = _weights(z[3], scale)
+    a, exponent_a = weights_of(z[0], scale)
+    b, exponent_b = weights_of(z[1], scale)
+    c, exponent_c = weights_of(z[2], scale)
+    d, exponent_d = weights_of(z[3], scale)
     products = fused(b, exponent_b, multiply(a, exponent_a))
     products = fused(d, exponent_d, fused(c, exponent_c, products))
     return add(add(a, b), add(c, d)), products
@@ -200,7 +192,7 @@ def _take_chunk(view: Arrays, start: int, bits: Arrays, size: int, out: Arrays) 
 @kernel
 def _rest(view: Arrays, span: tuple[int, int], bound: float, scale: Arrays) -> tuple[float, float]:
     """The bulk of ids span[0] .. span[1] - 1, one by one: weights, and weights * (z c - K)."""
-    c, reference = np.float64(np.float32(scale[0])), scale[1]  # as the lanes do
+    c, reference, _ = scale
     total = exponents = 0.0
     for i in range(span[0], span[1]):
         z = edited_logit(view, i)
@@ -223,7 +215,7 @@ def _weigh_block(
     limit, scale = limits
     totals = wide_zeros()
     for i in range(span[0], span[1], 4 * LANES):
-        z = _chunk(view, i)
+        z = chunk_of(view, i)
         bits = _head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
             z = _without(bits, z)
@@ -240,7 +232,7 @@ def _weigh_block_twice(
     limit, scale = limits
     totals, products = wide_zeros(), wide_zeros()
     for i in range(span[0], span[1], 4 * LANES):
-        z = _chunk(view, i)
+        z = chunk_of(view, i)
         bits = _head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
             z = _without(bits, z)
@@ -261,7 +253,7 @@ def head_and_bulk(
     of weight * (z c - K), times 2**-K, where it is asked for. A head that does not fit into `out`
     is UNDECIDED.
     """
-    limits = (splat(np.float32(bound)), _lanes_of(scale))
+    limits = (splat(np.float32(bound)), lanes_of(scale))
     plain = plain_view(view)
     width = width_of(mask_of(view), len(view[1]))
     size = 0
@@ -292,8 +284,12 @@ def head_and_bulk(
 
 
 @inlined
-def bulk_of_sixteen(view: Arrays, start: int, bound: float, scale: Arrays) -> float:
-    """The bulk of ids start .. start + 15 times 2**-K; `start` is a multiple of 16."""
+def bulk_of_sixteen(view: Arrays, start: int, low: float, bound: float, scale: Arrays) -> float:
+    """The weights times 2**-K of those of ids start .. start + 15 with low <= z < bound.
+
+    `start` is a multiple of 16.
+    """
     z = edited_lanes(view, start)
-    z = where(not_below(z, splat(np.float32(bound))), splat(NOTHING), z)
-    return float(wide_fold(add_widened(wide_zeros(), _weights(z, _lanes_of(scale))[0])))
+    inside = not_below(z, splat(np.float32(low))) & ~not_below(z, splat(np.float32(bound)))
+    z = where(inside, z, splat(NOTHING))
+    return float(wide_fold(add_widened(wide_zeros(), weights_of(z, lanes_of(scale))[0])))

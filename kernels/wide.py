@@ -2,10 +2,10 @@
 
     total = head + bulk (see `bulk`)
 
-What is kept lies in the head, or is drawn by the sums of the blocks. Each decision is checked
-against the error of `total`: where that could change it, a longer head is tried, then the bulk is
-summed in float64, and then the answer is UNDECIDED and the plain path decides. Most rows are read
-once.
+What is kept lies in the head, or is drawn by the sums of the blocks; where a truncation keeps more
+than the head, `nucleus` parts the row otherwise. Each decision is checked against the error of
+`total`: where that could change it, the bulk is summed in float64, and then the answer is UNDECIDED
+and the plain path decides. Most rows are read once.
 """
 
 import numpy as np
@@ -18,6 +18,8 @@ from sampler.kernels.bulk import (
     ROUNDING,
     SHORT_HEAD,
     Bulk,
+    bound_of_head,
+    is_flat,
     is_near,
     raw_view,
     weigh_again,
@@ -25,6 +27,7 @@ from sampler.kernels.bulk import (
 )
 from sampler.kernels.candidates import sparse_candidates
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
+from sampler.kernels.nucleus import sample_nucleus
 from sampler.kernels.numeric import log, total
 from sampler.kernels.row import EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
@@ -40,6 +43,8 @@ from sampler.kernels.view import (
     edit_touched,
     view_of,
 )
+
+_BEYOND = -4  # what is kept is more than the head
 
 
 @kernel
@@ -61,7 +66,11 @@ def _greedy(row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays) -> tu
 def _sample_all(
     view: Arrays, row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays
 ) -> tuple[int, float]:
-    token_id, exponent, mass = draw_of_all(view, row, size, bulk, work)
+    columns = work[1]
+    mass = total(columns[WEIGHT], size) + bulk.weight
+    known = (mass, columns[Z, first_highest(columns[Z], size)])
+    listed = (columns[WEIGHT], size, 1.0)
+    token_id, exponent = draw_of_all(view, row, known, listed, bulk, work)
     log_mass = log(mass)
     logprob = logprob_of(exponent, log_mass)
     if token_id < 0 or not is_near(bulk.error / mass, logprob) or row["top_n"] > size:
@@ -73,13 +82,15 @@ def _sample_all(
 
 @kernel
 def _certain_cut(size: int, limits: tuple[float, float, float, float], work: Arrays) -> int:
-    """How many of the head stay when ranked by RANK up to a weight; or UNDECIDED.
+    """How many of the head stay when ranked by RANK up to a weight; or UNDECIDED, or _BEYOND.
 
     limits : (the weight, a bound on its error, one on that of each RANK, the highest RANK that an
     id outside the head may have).
     """
     limit, error, slack, outside = limits
     ids, columns, keys, indices, bins = work[:5]
+    if total(columns[WEIGHT], size) + error < limit:
+        return _BEYOND
     order_keys(columns[RANK], size, keys)
     last = last_kept(keys, columns[WEIGHT], size, limit, (indices, bins))
     rank = columns[RANK, last]
@@ -94,7 +105,9 @@ def _certain_cut(size: int, limits: tuple[float, float, float, float], work: Arr
             if i < last:
                 before += columns[WEIGHT, i]
     certain = before + error < limit <= before + columns[WEIGHT, last] - error
-    if not certain or rank - slack <= outside:
+    if rank - slack <= outside:
+        return _BEYOND
+    if not certain:
         return UNDECIDED
     return keep_prefix(keys, last, size, ids, columns)
 
@@ -123,7 +136,7 @@ def _cut_typical(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
     for i in range(size):
         columns[RANK, i] = -abs(centre - columns[EXPONENT, i]) + 0.0
     if lowest >= centre:
-        return UNDECIDED
+        return _BEYOND
     limits = (row["typical_p"] * mass, error, 2.0 * slack, lowest - centre + 2.0 * slack)
     return _certain_cut(size, limits, work)
 
@@ -132,7 +145,7 @@ def _cut_typical(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
 def _decide(
     view: Arrays, row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays
 ) -> tuple[int, float]:
-    """The token of a row with this head and bulk, and its processed logprob; or UNDECIDED."""
+    """The token of a row with this head and bulk, and its processed logprob; or a status."""
     if row["greedy"]:
         return _greedy(row, size, bulk, work, top)
     if row["top_p"] < 1.0:
@@ -149,24 +162,48 @@ def _decide(
 
 
 @kernel
+def _known(row: Record, size: int, bulk: Bulk, work: Arrays) -> tuple[int, float, float]:
+    """The size of the head, the weight of the bulk, and the mean logit by weight."""
+    columns = work[1]
+    mass = total(columns[WEIGHT], size) + bulk.weight
+    centre = (weighted_exponents(size, columns) + bulk.exponents) / mass
+    highest = columns[Z, first_highest(columns[Z], size)]
+    return size, bulk.weight, highest + centre * row["temperature"]
+
+
+@kernel
 def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple[int, float]:
     """The token of a row whose mask is not sparse, and its processed logprob; or a status."""
     truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
     with_exponents = truncated and row["top_p"] == 1.0
     temperature = 1.0 if row["greedy"] else row["temperature"]
-    sampled = MIDDLE_HEAD if with_exponents else SHORT_HEAD
-    size, bulk = weigh_row(view, temperature, with_exponents, sampled, work)
+    bound = bound_of_head(view, MIDDLE_HEAD if with_exponents else SHORT_HEAD, work)
+    if truncated and is_flat(view, bound, temperature, work):
+        known = (0, 0.0, 0.0)
+        if with_exponents:
+            size, bulk = weigh_row(view, temperature, True, bound, work)
+            if size < 0:
+                return size, 0.0
+            known = _known(row, size, bulk, work)
+        token_id, logprob = sample_nucleus(view, row, bound, known, work, top)
+        if token_id != UNDECIDED:
+            return token_id, logprob
+    size, bulk = weigh_row(view, temperature, with_exponents, bound, work)
     if size < 0:
         return size, 0.0
     token_id, logprob = _decide(view, row, size, bulk, work, top)
-    if token_id == UNDECIDED and truncated:
-        size, bulk = weigh_row(view, temperature, with_exponents, LONG_HEAD, work)
+    if token_id == _BEYOND:
+        bound = bound_of_head(view, LONG_HEAD, work)
+        size, bulk = weigh_row(view, temperature, with_exponents, bound, work)
         if size < 0:
             return size, 0.0
         token_id, logprob = _decide(view, row, size, bulk, work, top)
     if token_id == UNDECIDED:
         bulk = weigh_again(view, temperature, with_exponents, size, bulk, work)
         token_id, logprob = _decide(view, row, size, bulk, work, top)
+    if token_id == _BEYOND:
+        known = _known(row, size, bulk, work)
+        token_id, logprob = sample_nucleus(view, row, bound, known, work, top)
     return token_id, logprob
 
 
@@ -200,7 +237,7 @@ def raw_score(
     """
     columns = work[1]
     view = raw_view(logits, work)
-    size, bulk = weigh_row(view, 1.0, False, SHORT_HEAD, work)
+    size, bulk = weigh_row(view, 1.0, False, bound_of_head(view, SHORT_HEAD, work), work)
     if size < count or size < 1:
         return UNDECIDED, 0.0  # the mask may forbid what is not finite: it then counts as -inf
     mass = total(columns[WEIGHT], size) + bulk.weight

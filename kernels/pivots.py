@@ -1,0 +1,243 @@
+"""Where a truncation cuts a row, guessed from some of its ids.
+
+    mass(rank) = share of the softmax that ranks no lower, of the sample, or of the head and the
+                 sample in place of the bulk
+
+A guess is a band of logits that holds the boundary all but certainly: some standard errors of the
+sampled mass to both sides. Whatever uses it checks that it does.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
+from sampler.kernels.bands import Bands, lists_of
+from sampler.kernels.lane_bits import at_least, highest, maximum, where
+from sampler.kernels.lanes import (
+    LANES,
+    add_widened,
+    load,
+    multiply,
+    splat,
+    store,
+    subtract,
+    wide_fold,
+    wide_zeros,
+)
+from sampler.kernels.row import WEIGHT, Z
+from sampler.kernels.view import NOTHING, edited_lanes, mask_of, width_of
+from sampler.kernels.weights import lanes_of, weights_of
+
+_STEP = 256  # ids for each sixteen that are looked at
+_THINNED = 16  # of the sample, for a first guess
+_HIGHEST = 60.0  # powers of two above the bound that are told apart
+_ERRORS = 4.5
+_LARGEST_ERROR = 0.05  # of the mass; a sample that tells no more is no guess
+_ZERO = np.float32(0.0)
+_LARGEST = np.float32(3e38)
+
+
+class Sample(NamedTuple):
+    """Ids with their weights: first those of the head, as they are, then those that stand for more.
+
+    Attributes
+    ----------
+    values : what they are ranked by; weights : float32 both
+    head, size : how many are of the head, and how many in all; multiples of 16
+    unit : from weights behind the head to shares of the softmax, `thinned` of a thinned one
+    """
+
+    values: Array
+    weights: Array
+    head: int
+    size: int
+    unit: float
+    thinned: float
+
+
+@kernel
+def _take_head(columns: Array, count: int, mass: float, out: Arrays) -> int:
+    """Writes the head's logits and shares, padded to lanes; how many."""
+    values, weights = out
+    for i in range(count):
+        values[i] = columns[Z, i]
+        weights[i] = columns[WEIGHT, i] / mass
+    padded = -(-count // LANES) * LANES
+    for i in range(count, padded):
+        values[i], weights[i] = NOTHING, _ZERO
+    return padded
+
+
+@kernel
+def _take_sample(view: Arrays, bound: float, scale: Arrays, head: int, out: Arrays) -> int:
+    """Writes sampled logits and their weights times 2**-K behind a head; the size of both.
+
+    With a head, what reaches the bound is left to it.
+    """
+    values, weights = out
+    registers = lanes_of(scale)
+    top, limit = splat(np.float32(bound + _HIGHEST / scale[0])), splat(np.float32(bound))
+    size = head
+    for start in range(0, width_of(mask_of(view), len(view[1])) - LANES + 1, _STEP):
+        z = edited_lanes(view, start)
+        if head > 0:
+            z = where(at_least(z, limit), splat(NOTHING), z)
+        z = where(at_least(z, top), top, z)
+        store(values, size, z)
+        store(weights, size, weights_of(z, registers)[0])
+        size += LANES
+    return size
+
+
+@inlined
+def _sum_from(values: Array, weights: Array, span: tuple[int, int, int], low: float) -> float:
+    """The weight of the values >= low; of every span[2]th sixteen."""
+    limit, zero = splat(np.float32(low)), splat(_ZERO)
+    mass = wide_zeros()
+    for i in range(span[0], span[1], span[2] * LANES):
+        mass = add_widened(mass, where(at_least(load(values, i), limit), load(weights, i), zero))
+    return float(wide_fold(mass))
+
+
+@kernel
+def _mass_from(sample: Sample, step: int, low: float) -> float:
+    """The share of the softmax that has values >= low, by every `step`th sixteen."""
+    values, weights, head, size = sample.values, sample.weights, sample.head, sample.size
+    unit = sample.unit if step == 1 else sample.thinned
+    mass = _sum_from(values, weights, (0, head, 1), low)
+    return mass + unit * _sum_from(values, weights, (head, size, step), low)
+
+
+@kernel
+def _sample_of(view: Arrays, bound: float, scale: Arrays, known: Arrays, work: Arrays) -> Sample:
+    """The sample, ranked by logit. known : (size of the head or 0, weight of the bulk)."""
+    out = lists_of(work)[:2]
+    columns = work[1]
+    count, bulk = known
+    sampled = LANES * (len(view[1]) // _STEP + 1)
+    if count + LANES + sampled > len(out[0]):
+        return Sample(out[0], out[1], 0, 0, 0.0, 0.0)  # there is no room in so short a row
+    mass = bulk
+    for i in range(count):
+        mass += columns[WEIGHT, i]
+    head = _take_head(columns, count, mass, out)
+    size = _take_sample(view, bound, scale, head, out)
+    share = bulk / mass if count > 0 else 1.0
+    whole = _sum_from(out[0], out[1], (head, size, 1), -np.inf)
+    thinned = _sum_from(out[0], out[1], (head, size, _THINNED), -np.inf)
+    return Sample(out[0], out[1], head, size, share / whole, share / thinned)
+
+
+@inlined
+def _extent(sample: Sample) -> tuple[float, float]:
+    """About the lowest and the highest value, -inf aside."""
+    highest_negative = highest_value = splat(-_LARGEST)
+    zero, large = splat(_ZERO), splat(_LARGEST)
+    for i in range(0, sample.size, LANES):
+        value = load(sample.values, i)
+        highest_value = maximum(value, highest_value)
+        negative = subtract(zero, value)
+        negative = where(at_least(negative, large), splat(-_LARGEST), negative)
+        highest_negative = maximum(negative, highest_negative)
+    return -np.float64(highest(highest_negative)), np.float64(highest(highest_value))
+
+
+@kernel
+def _value_at(sample: Sample, extent: Arrays, mass: float) -> float:
+    """A value that about this share reaches."""
+    low, high = extent
+    for _ in range(10):
+        middle = 0.5 * (low + high)
+        if _mass_from(sample, _THINNED, middle) >= mass:
+            low = middle
+        else:
+            high = middle
+    return float(low)
+
+
+@kernel
+def _spread(sample: Sample, low: float) -> float:
+    """The standard error of `_mass_from(sample, 1, low)`."""
+    weights, values = sample.weights, sample.values
+    span = (sample.head, sample.size, 1)
+    everything = _sum_from(values, weights, span, -np.inf)
+    above = _sum_from(values, weights, span, low) / everything
+    limit, zero = splat(np.float32(low)), splat(_ZERO)
+    squares, squares_above = wide_zeros(), wide_zeros()
+    for i in range(sample.head, sample.size, LANES):
+        weight = load(weights, i)
+        square = multiply(weight, weight)
+        squares = add_widened(squares, square)
+        reached = at_least(load(values, i), limit)
+        squares_above = add_widened(squares_above, where(reached, square, zero))
+    from_above = wide_fold(squares_above)
+    from_below = wide_fold(squares) - from_above
+    return sample.unit * math.sqrt(
+        (1.0 - above) * (1.0 - above) * from_above + above * above * from_below
+    )
+
+
+@kernel
+def _band_of(sample: Sample, kept: float) -> tuple[float, float]:
+    """A value near that which the share `kept` reaches, and how far off it may be, NaN if too far.
+
+    Newton's step from a thinned sample to the whole one; the density is that between two more
+    values, a little mass to both sides.
+    """
+    part = 0.5 * min(0.1, kept, 1.0 - kept)
+    low_end, high_end = _extent(sample)
+    value = _value_at(sample, (low_end, high_end), kept)
+    low = _value_at(sample, (low_end, value), kept + part)
+    high = _value_at(sample, (value, high_end), kept - part)
+    density = 2.0 * part / (high - low)
+    error = _ERRORS * _spread(sample, value)
+    if not error < _LARGEST_ERROR:
+        return value, np.nan
+    value += (_mass_from(sample, 1, value) - kept) / density
+    return value, error / density
+
+
+@kernel
+def _rank_by_distance(sample: Sample, centre: float) -> None:
+    middle, zero = splat(np.float32(centre)), splat(_ZERO)
+    for i in range(0, sample.size, LANES):
+        z = load(sample.values, i)
+        distance = maximum(subtract(z, middle), subtract(middle, z))
+        store(sample.values, i, subtract(zero, distance))
+
+
+@inlined
+def _rounded(edge: float, bound: float) -> float:
+    return np.float64(np.float32(min(edge, bound)))
+
+
+@kernel
+def bands_for(
+    view: Arrays, row: Record, bound: float, scale: Arrays, known: Arrays, work: Arrays
+) -> Bands:
+    """Bands about the logits at which `top_p` or `typical_p` cuts; NaN in them is no guess.
+
+    known : (size of the head in `work`, weight of the bulk, the mean logit by weight); top_p can be
+    guessed without a head, size 0, where the row is flat.
+    """
+    head, bulk, centre = known
+    by_top_p = row["top_p"] < 1.0
+    sample = _sample_of(view, bound, scale, (head, bulk), work)
+    if sample.size == sample.head:
+        return Bands(np.nan, np.nan, np.nan, np.nan, bound)
+    if by_top_p:
+        value, error = _band_of(sample, row["top_p"])
+        low, high = _rounded(value - error, bound), _rounded(value + error, bound)
+        return Bands(low, high, bound, bound, bound)
+    _rank_by_distance(sample, centre)
+    value, error = _band_of(sample, row["typical_p"])
+    inner, outer = max(-value - error, 0.0), max(error - value, 0.0)
+    return Bands(
+        _rounded(centre - outer, bound),
+        _rounded(centre - inner, bound),
+        _rounded(centre + inner, bound),
+        _rounded(centre + outer, bound),
+        bound,
+    )
