@@ -1,0 +1,1 @@
+"""JSON Schema in, the program of its JSON texts out."""
