@@ -30,9 +30,9 @@ def leading_keys(data: Array, starts: Array, keys: Array) -> None:
     """
     for token in range(len(keys)):
         start, end = starts[token], starts[token + 1]
-        key = 0
+        key = np.int64(0)
         for at in range(start, start + _KEY_BYTES):
-            key = key << 8 | (np.int64(data[at]) if at < end else 0)
+            key = key << 8 | np.int64(data[at] if at < end else 0)
         keys[token] = key
 
 
@@ -44,7 +44,7 @@ def _shared_prefix(data: Array, starts: Array, one: int, other: int) -> int:
     count = 0
     while count < most and data[first + count] == data[second + count]:
         count += 1
-    return count  # type: ignore[no-any-return]
+    return count
 
 
 @inlined
