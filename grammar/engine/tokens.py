@@ -8,12 +8,14 @@ of the others.
 """
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import GrammarError
 from sampler.grammar.bitmask import words_per_row
+from sampler.grammar.engine.tokens_cache import Arrays, TokensCache, digest_of
 from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.kernels.grammar.trie import (
     lay_out,
@@ -63,6 +65,9 @@ class ByteTrie:
         return int(self.node_depth.max(initial=-1)) + 1
 
 
+_TRIE_ARRAYS = tuple(field.name for field in fields(ByteTrie))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenArrays:
     """What is made of the bytes of a vocabulary, and kept on disk.
@@ -81,11 +86,29 @@ class TokenArrays:
     all: ByteTrie
     rest: ByteTrie
 
+    def to_list(self) -> Arrays:
+        """The arrays in a fixed order."""
+        tries = [getattr(trie, name) for trie in (self.all, self.rest) for name in _TRIE_ARRAYS]
+        return [self.data, self.starts, self.plain_lengths, *tries]
+
+    @classmethod
+    def from_list(cls, arrays: Arrays) -> "TokenArrays":
+        """What `to_list` gave."""
+        (data, starts, plain_lengths), tries = arrays[:3], iter(arrays[3:])
+        of_all = ByteTrie(**{name: next(tries) for name in _TRIE_ARRAYS})
+        of_rest = ByteTrie(**{name: next(tries) for name in _TRIE_ARRAYS})
+        return cls(data, starts, plain_lengths, of_all, of_rest)
+
 
 class TokenTrie:
     """The tokens of one vocabulary as the automaton needs them; immutable, shared by grammars.
 
     Special tokens, ends of sequence and tokens without bytes are not text, and in no trie.
+
+    Parameters
+    ----------
+    vocabulary : its tokens are read once
+    cache_folder : where the arrays are kept for the next process; None is the user's cache
 
     Attributes
     ----------
@@ -105,7 +128,7 @@ class TokenTrie:
     GrammarError : a vocabulary without an end-of-sequence token
     """
 
-    def __init__(self, vocabulary: GrammarVocabulary) -> None:
+    def __init__(self, vocabulary: GrammarVocabulary, cache_folder: Path | None = None) -> None:
         self.vocab_size = int(vocabulary.size)
         self.eos_token_ids = tuple(int(token_id) for token_id in vocabulary.eos_token_ids)
         if not self.eos_token_ids:
@@ -113,7 +136,8 @@ class TokenTrie:
                 "a grammar needs an end-of-sequence token: `eos_token_ids` of the vocabulary is"
                 " empty, so nothing could end the text"
             )
-        arrays = build(token_texts(vocabulary))
+        arrays = _arrays_of(token_texts(vocabulary), TokensCache(cache_folder))
+        self._arrays = arrays
         self.data, self.starts = arrays.data, arrays.starts
         self.all, self.rest = arrays.all, arrays.rest
         self.plain_lengths = arrays.plain_lengths
@@ -131,9 +155,18 @@ class TokenTrie:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        tries = [getattr(trie, f.name) for trie in (self.all, self.rest) for f in fields(ByteTrie)]
-        others = (self.data, self.starts, self.plain_lengths, self.plain_masks, self.single_byte)
-        return sum(array.nbytes for array in (*tries, *others, self.two_quotes, self.three_quotes))
+        return sum(array.nbytes for array in (*self._arrays.to_list(), self.plain_masks))
+
+
+def _arrays_of(texts: tuple[bytes, ...], cache: TokensCache) -> TokenArrays:
+    """The arrays of a vocabulary with these token texts, from `cache` if it has them."""
+    digest = digest_of(texts)
+    kept = cache.load(digest)
+    if kept is not None:
+        return TokenArrays.from_list(kept)
+    arrays = build(texts)
+    cache.store(digest, arrays.to_list())
+    return arrays
 
 
 def token_texts(vocabulary: GrammarVocabulary) -> tuple[bytes, ...]:
@@ -155,7 +188,7 @@ def build(texts: tuple[bytes, ...]) -> TokenArrays:
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
-    data = np.frombuffer(b"".join(texts), np.uint8)
+    data = np.frombuffer(bytearray(b"".join(texts)), np.uint8)  # writable, as from disk
     plain = np.empty(len(texts), np.int32)
     plain_lengths(data, starts, plain)
     plain[plain > MAX_PLAIN_LENGTH] = 0
