@@ -41,6 +41,10 @@ class Schema:
     draft: int = LATEST
     base: str = ""
 
+    def get(self, word: str, default: Any = None) -> Any:
+        """The value of the keyword `word`, or `default`."""
+        return default if isinstance(self.keywords, bool) else self.keywords.get(word, default)
+
     def where(self, *tokens: object) -> str:
         """The JSON pointer of what stands inside of this schema."""
         return self.pointer + "".join(f"/{escape(str(token))}" for token in tokens)
@@ -99,11 +103,20 @@ class Documents:
         return FALSE if keywords is False else self._places[id(keywords)]
 
     def made(self, keywords: dict[str, Any], like: Schema) -> Schema:
-        """A schema that stands in no document; messages place it where `like` stands."""
-        schema = Schema(keywords, like.pointer, like.draft, like.base)
-        self._places[id(keywords)] = schema
+        """A schema that stands in no document; messages place all of it where `like` stands.
+
+        What is not new in it, parts of documents, keeps its place.
+        """
         self._kept.append(keywords)
-        return schema
+        waiting: list[Any] = [keywords]
+        while waiting:
+            new = waiting.pop()
+            if isinstance(new, dict) and id(new) not in self._places:
+                self._places[id(new)] = Schema(new, like.pointer, like.draft, like.base)
+                for word, value in new.items():
+                    if word in KEYWORDS and KEYWORDS[word].form in _INSIDE:
+                        waiting.extend(part for part, _ in _schemas_inside(value, f"/{word}"))
+        return self._places[id(keywords)]
 
     def _read(self, root: Any, pointer: str, draft: int, base: str) -> None:
         """None; checks and places `root` and every schema inside of it."""
@@ -181,15 +194,13 @@ class Documents:
         UnsupportedSchemaError : it leads to a document that is not there
         GrammarError : it names nothing
         """
-        assert isinstance(schema.keywords, dict)
-        key = schema.base, schema.keywords[keyword]
+        key = schema.base, schema.get(keyword)
         if key not in self._resolved:
             self._resolved[key] = self._resolve(schema, keyword)
         return self._resolved[key]
 
     def _resolve(self, schema: Schema, keyword: str) -> Schema:
-        assert isinstance(schema.keywords, dict)
-        reference, where = schema.keywords[keyword], schema.where(keyword)
+        reference, where = schema.get(keyword), schema.where(keyword)
         target, _, fragment = reference.partition("#")
         base = urldefrag(urljoin(schema.base, target)).url if target else schema.base
         root = self._document(base)
@@ -204,9 +215,21 @@ class Documents:
             raise GrammarError(f"`{keyword}` at {where!r}: {reference!r} names no schema")
         return found
 
-    def dynamic_anchors(self, name: str) -> int:
-        """How many schemas a dynamic reference to `name` could mean ("#": recursive ones)."""
-        return self._dynamic.get(name, 0)
+    def resolve_dynamic(self, schema: Schema) -> Schema:
+        """What the dynamic or recursive reference of `schema` leads to.
+
+        Raises
+        ------
+        UnsupportedSchemaError : several schemas are called so, and which one is meant depends on
+            the way to the reference
+        """
+        keyword = "$dynamicRef" if schema.draft == LATEST else "$recursiveRef"
+        name = schema.get(keyword).rpartition("#")[2] or "#"
+        if self._dynamic.get(name, 0) > (1 if keyword == "$dynamicRef" else 0):
+            raise UnsupportedSchemaError(
+                "supported where one schema is called so only", keyword, schema.where(keyword)
+            )
+        return self.resolve(schema, keyword)
 
     def _document(self, base: str) -> Any:
         """The schema with the name `base`, or None."""
@@ -272,7 +295,7 @@ def _draft(schema: Any, default: int) -> int:
 
 def _registered(registry: Any, base: str) -> Any:
     """The contents of the document `base` in `registry` or among the meta-schemas, or None."""
-    from jsonschema_specifications import REGISTRY
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
     for known in (registry, REGISTRY):
         for name in (base, f"{base}#"):

@@ -9,28 +9,31 @@ Rule of the file: a merge is exact. Constants are not merged here: whoever has t
 them by evaluating, see `Expander.demands`.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 from typing import Any, TypeVar
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar.schema.document import Schema
-from sampler.grammar.text.numbers import Bound
+from sampler.grammar.text.numbers import Numbers as Interval
+from sampler.grammar.text.numbers import exact
 
 MAX_ALTERNATIVES = 1024  # of one type, after multiplying out
+_EVERY_NUMBER = Interval()
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers between bounds that are multiples of `step` and none of `excluded`."""
+    """The numbers of an interval but the multiples of `not_steps` and those that are `excluded`.
 
+    `is_plain` is set for the integers of draft 4, which 5.0 and 1e2 are not.
+    """
+
+    interval: Interval = _EVERY_NUMBER
     is_integer: bool = False
-    minimum: Bound | None = None
-    maximum: Bound | None = None
-    step: Fraction | None = None
+    is_plain: bool = False
+    not_steps: frozenset[Fraction] = frozenset()
     excluded: frozenset[Fraction] = frozenset()
 
 
@@ -82,6 +85,7 @@ class Constant:
 
     @classmethod
     def of(cls, value: Any) -> "Constant":
+        """`value` as a constant."""
         return cls(value, json_key(value))
 
     def __eq__(self, other: object) -> bool:
@@ -127,11 +131,6 @@ def json_key(value: Any) -> Any:
     return exact(value)
 
 
-def exact(number: float) -> Fraction:
-    """The decimal that `number` was written as; floats are read by their shortest spelling."""
-    return Fraction(number) if isinstance(number, int) else Fraction(json.dumps(number))
-
-
 def join(unions: Iterable[Union]) -> Union:
     """What any of `unions` allows."""
     every = tuple(unions)
@@ -174,26 +173,12 @@ def _pairs(left: tuple[_Part, ...], right: tuple[_Part, ...]) -> list[tuple[_Par
 
 def _numbers(left: Numbers, right: Numbers) -> Numbers:
     return Numbers(
+        left.interval & right.interval,
         left.is_integer or right.is_integer,
-        tighter(left.minimum, right.minimum, 1),
-        tighter(left.maximum, right.maximum, -1),
-        _common_multiple(left.step, right.step),
+        left.is_plain or right.is_plain,
+        left.not_steps | right.not_steps,
         left.excluded | right.excluded,
     )
-
-
-def tighter(left: Bound | None, right: Bound | None, sign: int) -> Bound | None:
-    """The bound that leaves less; `sign` is 1 for lower and -1 for upper bounds."""
-    if left is None or right is None:
-        return left or right
-    return max(left, right, key=lambda bound: (sign * bound.value, bound.excluded))
-
-
-def _common_multiple(left: Fraction | None, right: Fraction | None) -> Fraction | None:
-    if left is None or right is None:
-        return left or right
-    below = lcm(left.denominator, right.denominator)
-    return Fraction(lcm(int(left * below), int(right * below)), below)
 
 
 def _strings(left: Strings, right: Strings) -> Strings:

@@ -124,10 +124,5 @@ class Value:
     def is_empty(self) -> bool:
         """Whether there is no value; true of no node that a shape names."""
         return not (
-            self.literals
-            or self.numbers
-            or self.words
-            or self.texts
-            or self.arrays
-            or self.objects
+            self.literals or self.numbers or self.words or self.texts or self.arrays or self.objects
         )
