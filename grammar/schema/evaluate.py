@@ -24,6 +24,7 @@ class Evaluator:
     def __init__(self, documents: Documents, matches: Match) -> None:
         self._documents = documents
         self._matches = matches
+        self._enums: dict[int, frozenset[Any]] = {}  # of the lists in the documents, by their ids
 
     def allows(self, schema: Schema, value: Any) -> bool:
         """Whether `value` is valid under `schema`.
@@ -89,8 +90,10 @@ class Evaluator:
         return any(_is_type(value, name, schema.draft) for name in names)
 
     def _enum(self, schema: Schema, given: list[Any], value: Any) -> bool:
-        key = json_key(value)
-        return any(json_key(option) == key for option in given)
+        keys = self._enums.get(id(given))
+        if keys is None:
+            keys = self._enums[id(given)] = frozenset(map(json_key, given))
+        return json_key(value) in keys
 
     def _const(self, schema: Schema, given: Any, value: Any) -> bool:
         return bool(json_key(given) == json_key(value))
