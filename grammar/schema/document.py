@@ -74,6 +74,8 @@ class Documents:
     root : the outermost schema
     used : the keywords that occur anywhere
     formats : names of formats, with the pointers of the keyword
+    patterns : regular expressions of strings, with the pointer of one keyword each
+    references : the schemas that have a `$ref`; following them may add some
     unknown : pointers of keywords that the draft does not know
 
     Raises
@@ -92,6 +94,8 @@ class Documents:
         self._kept: list[Any] = []  # so that ids stay their own
         self.used: set[str] = set()
         self.formats: dict[str, list[str]] = {}
+        self.patterns: dict[str, str] = {}
+        self.references: list[Schema] = []
         self.unknown: list[str] = []
         self._read(root, "", _draft(root, LATEST), "")
         self.root = self.place(root)
@@ -185,6 +189,10 @@ class Documents:
                 yield from _schemas_inside(value, f"{schema.pointer}/{word}")
             elif word == "format":
                 self.formats.setdefault(value, []).append(schema.where(word))
+            elif word == "pattern":
+                self.patterns.setdefault(value, schema.where(word))
+            elif word == "$ref":
+                self.references.append(schema)
 
     def resolve(self, schema: Schema, keyword: str) -> Schema:
         """The schema that the reference `keyword` of `schema` leads to.

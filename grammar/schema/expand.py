@@ -17,6 +17,7 @@ from sampler.grammar.schema.emptiness import Emptiness
 from sampler.grammar.schema.evaluate import Evaluator
 from sampler.grammar.schema.expand_arrays import Arrays
 from sampler.grammar.schema.expand_objects import Objects
+from sampler.grammar.schema.keys import Keys
 from sampler.grammar.schema.merge import Items, Members, Union
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
@@ -35,6 +36,7 @@ class Expander:
     documents : where the schemas stand
     texts : makes languages of texts
     budget : what the compile may still take
+    keys_may_run_out : see `Objects`
 
     Attributes
     ----------
@@ -42,7 +44,9 @@ class Expander:
     everything : the node of all values
     """
 
-    def __init__(self, documents: Documents, texts: Texts, budget: Budget) -> None:
+    def __init__(
+        self, documents: Documents, texts: Texts, budget: Budget, keys_may_run_out: bool = False
+    ) -> None:
         self._documents = documents
         self._texts = texts
         self._budget = budget
@@ -51,9 +55,8 @@ class Expander:
         self._schemas = Demands(documents, self._evaluator.allows, texts.formats)
         self._emptiness = Emptiness(self)
         self._arrays = Arrays(documents, self._nodes)
-        self._objects = Objects(
-            documents, self._nodes, texts, self._evaluator.allows, self._names_term
-        )
+        keys = Keys(documents, self._nodes, texts, self._evaluator.allows, self._names_term)
+        self._objects = Objects(keys, texts, keys_may_run_out)
         self._demands: dict[Node, Union] = {}
         self._values: dict[Node, Value] = {}
         self.everything = self._nodes.everything

@@ -1,57 +1,35 @@
-"""Objects that several schemas demand: a node for each key, named or free.
+"""Objects that several schemas demand, with no more keys than there are values for."""
 
-The keys that are not named are parted into classes by the patterns that they match. All keys of a
-class are under the same schemas, so a class has one node, and no key is in two classes.
-"""
+from collections.abc import Callable
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
-from sampler.errors import GrammarLimitError, UnsupportedSchemaError
-from sampler.grammar.schema.demands import IN_PLACE
-from sampler.grammar.schema.document import Documents, Schema
-from sampler.grammar.schema.merge import Condition, Members
-from sampler.grammar.schema.nodes import Nodes
+from sampler.errors import UnsupportedSchemaError
+from sampler.grammar.schema import counts
+from sampler.grammar.schema.keys import FreeKeys, Keys
+from sampler.grammar.schema.merge import Members
 from sampler.grammar.schema.shapes import KeyClass, Node, ObjectShape, Property
 from sampler.grammar.schema.texts import Texts
-from sampler.grammar.text.terms import Term
-
-MAX_CLASSES = 128  # of the keys of one object
-
-
-@dataclass(frozen=True, slots=True)
-class FreeKeys:
-    """A class of free keys: which ones, the node of their values, the pattern they come from."""
-
-    term: Term
-    node: Node
-    where: Condition | None
 
 
 class Objects:
-    """The shapes of objects over some nodes.
+    """The shapes of objects.
 
     Parameters
     ----------
-    documents, nodes, texts : what the objects are made of
-    allows_name : whether a string is valid under a schema, for `propertyNames`
-    names_term : the strings that are valid under a node
+    keys : which node each key has
+    texts : makes the languages of keys
+    keys_may_run_out : whether the matcher sees to it that no key begins for which there is no end
+        left; else such objects are refused
+
+    Attributes
+    ----------
+    keys_run_out : whether there was such an object
     """
 
-    def __init__(
-        self,
-        documents: Documents,
-        nodes: Nodes,
-        texts: Texts,
-        allows_name: Callable[[Schema, str], bool],
-        names_term: Callable[[Node], Term],
-    ) -> None:
-        self._documents = documents
-        self._nodes = nodes
+    def __init__(self, keys: Keys, texts: Texts, keys_may_run_out: bool) -> None:
+        self._keys = keys
         self._texts = texts
-        self._allows_name = allows_name
-        self._names_term = names_term
+        self._keys_may_run_out = keys_may_run_out
+        self.keys_run_out = False
 
     def shape(self, members: Members, is_empty: Callable[[Node], bool]) -> ObjectShape | None:
         """The objects under `members`, or None if there are none.
@@ -61,7 +39,7 @@ class Objects:
         UnsupportedSchemaError : members that cannot be told apart exactly
         """
         named = []
-        for part in self.named(members):
+        for part in self._keys.named(members):
             if not is_empty(part.node):
                 named.append(part)
             elif part.is_required:
@@ -74,11 +52,13 @@ class Objects:
             return ObjectShape(tuple(part for part in named if part.is_required), ())
         extras = []
         room = None if most is None else most - required
-        for free in self.free(members):
+        for free in self._keys.free(members):
             if not is_empty(free.node):
-                infinite = self._part_finite(free, named, room)
-                if infinite is not None:
-                    extras.append(infinite)
+                endless = self._endless(free, named, room)
+                if endless is not None:
+                    extras.append(endless)
+        if least > required and not self._are_enough(named, extras, least):
+            return None
         return _counted(tuple(named), tuple(extras), least, most)
 
     def allows(self, members: Members, allows: Callable[[Node], bool]) -> bool:
@@ -88,7 +68,7 @@ class Objects:
         if most is not None and (required > most or least > most):
             return False
         optional = []
-        for part in self.named(members):
+        for part in self._keys.named(members):
             if not part.is_required:
                 optional.append(part.node)
             elif not allows(part.node):
@@ -97,183 +77,54 @@ class Objects:
         if missing <= 0:
             return True
         missing -= sum(1 for node in optional if allows(node))
-        for free in self.free(members):
+        for free in self._keys.free(members):
             if missing <= 0:
                 break
             if allows(free.node):
-                missing -= self._texts.count(free.term, missing)
+                missing -= counts.count(self._texts.dfa(free.term), missing)
         return missing <= 0
 
-    def named(self, members: Members) -> Iterator[Property]:
-        """The properties with a name, as they are written; some of their nodes may be empty."""
-        required = frozenset(members.required)
-        defined = dict.fromkeys(
-            name for sheet in members.sheets for name in sheet.get("properties", ())
-        )
-        names_of = [sheet for sheet in members.sheets if sheet.get("propertyNames") is not None]
-        patterned = any(sheet.get("patternProperties") for sheet in members.sheets)
-        if len(members.sheets) == 1 and not patterned and not names_of:
-            place, sheet = self._documents.place, members.sheets[0]
-            for name, part in sheet.get("properties", {}).items():
-                yield Property(name, self._nodes.of((place(part),)), name in required)
-            defined_only = required - defined.keys()
-            if not defined_only:
-                return
-        else:
-            for name in defined:
-                yield Property(name, self._node_of(members, name), name in required)
-        for name in members.required:
-            if name not in defined:
-                yield Property(name, self._node_of(members, name), is_required=True)
+    @staticmethod
+    def _are_enough(named: list[Property], extras: list[KeyClass], least: int) -> bool:
+        """Whether there are `least` keys in all."""
+        missing = least - len(named)
+        for keys in extras:
+            if missing > 0:
+                missing -= counts.count(keys.keys.dfa, missing)
+        return missing <= 0
 
-    def _node_of(self, members: Members, name: str) -> Node:
-        for sheet in members.sheets:
-            names = _property_names(sheet)
-            if names is not None and not self._allows_name(self._documents.place(names), name):
-                return self._nodes.nothing
-        return self._nodes.of(
-            self._documents.place(part)
-            for sheet in members.sheets
-            for part in _parts(sheet, name in sheet.get("properties", ()), name, self._matching)
-        )
+    def _endless(self, free: FreeKeys, named: list[Property], room: int | None) -> KeyClass | None:
+        """`free` as a class of keys of which there are always more.
 
-    def _matching(self, sheet: Schema, name: str) -> set[str]:
-        return {
-            pattern
-            for pattern in sheet.get("patternProperties", ())
-            if self._texts.matches(key_pattern(sheet, pattern), name)
-        }
+        A few keys are named instead: they come into `named` as optional properties.
 
-    def free(self, members: Members) -> Iterator[FreeKeys]:
-        """The classes of the keys without a name; some of them or their nodes may be empty."""
-        patterns = {
-            pattern: key_pattern(sheet, pattern)
-            for sheet in members.sheets
-            for pattern in sheet.get("patternProperties", ())
-        }
-        named = dict.fromkeys(
-            [
-                *(name for sheet in members.sheets for name in sheet.get("properties", ())),
-                *members.required,
-            ]
-        )
-        for matched, term in self._classes(patterns, self._base(members)):
-            node = self._nodes.of(
-                self._documents.place(part)
-                for sheet in members.sheets
-                for part in _parts(sheet, False, "", lambda sheet, _, matched=matched: matched)
-            )
-            if node is self._nodes.nothing:
-                continue
-            inside = [
-                name
-                for name in named
-                if all(self._texts.matches(patterns[p], name) == (p in matched) for p in patterns)
-            ]
-            where = next((patterns[pattern] for pattern in patterns if pattern in matched), None)
-            yield FreeKeys(self._texts.without_words(term, inside), node, where)
-
-    def _base(self, members: Members) -> Term:
-        """All keys that are allowed by their name."""
-        schemas = [
-            self._documents.place(names)
-            for sheet in members.sheets
-            if (names := _property_names(sheet)) is not None
-        ]
-        if not schemas:
-            return self._texts.any_term
-        return self._names_term(self._nodes.of(schemas))
-
-    def _classes(
-        self, patterns: dict[str, Condition], base: Term
-    ) -> Iterator[tuple[frozenset[str], Term]]:
-        """Every combination of patterns that a key can match, with the keys that do."""
-        classes = [(frozenset[str](), base)]
-        for pattern, condition in patterns.items():
-            term, parted = self._texts.condition(condition), []
-            for matched, keys in classes:
-                inside, outside = self._texts.both(keys, term), self._texts.without(keys, term)
-                if not self._texts.is_empty(inside):
-                    parted.append((matched | {pattern}, inside))
-                if len(patterns) == 1 or not self._texts.is_empty(outside):
-                    parted.append((matched, outside))
-            classes = parted
-            if len(classes) > MAX_CLASSES:
-                raise GrammarLimitError("kinds of keys of an object", len(classes), MAX_CLASSES)
-        yield from classes
-
-    def _part_finite(
-        self, free: FreeKeys, named: list[Property], room: int | None
-    ) -> KeyClass | None:
-        """`free` without the keys that are so few that they would run out.
-
-        Those are named then: they come into `named` as optional properties.
+        Raises
+        ------
+        UnsupportedSchemaError : there are many keys, but some beginning of a key has not always
+            one more that it can become
         """
-        few = self._texts.few_words(free.term)
-        if few is None:
-            if room is None or room > 1:
-                raise UnsupportedSchemaError(
-                    "keys of which there is a limited number, and more than can be listed",
-                    "patternProperties" if free.where else "propertyNames",
-                    free.where.where if free.where else "",
-                )
-            few = ()
-        named.extend(Property(word, free.node, is_required=False) for word in few)
-        keys = self._texts.text(self._texts.without_words(free.term, few))
-        return None if keys is None else KeyClass(keys, free.node)
-
-
-def key_pattern(sheet: Schema, pattern: str) -> Condition:
-    """The condition that a key matches `pattern`, one of ``patternProperties``."""
-    return Condition("pattern", pattern, sheet.where("patternProperties", pattern))
-
-
-def _property_names(sheet: Schema) -> Any:
-    names = sheet.get("propertyNames") if sheet.draft > 4 else None
-    return None if names in (True, {}) else names
-
-
-def _parts(
-    sheet: Schema, is_named: bool, name: str, matching: Callable[[Schema, str], Iterable[str]]
-) -> Iterator[Any]:
-    """What `sheet` says of one key (or of the keys of a class): schemas as they stand in it."""
-    found = False
-    if is_named:
-        yield sheet.get("properties")[name]
-        found = True
-    matched = matching(sheet, name)
-    for pattern, part in sheet.get("patternProperties", {}).items():
-        if pattern in matched:
-            yield part
-            found = True
-    if not found:
-        yield _additional(sheet)
-
-
-def _additional(sheet: Schema) -> Any:
-    additional = sheet.get("additionalProperties")
-    if additional is not None:
-        return additional
-    unevaluated = sheet.get("unevaluatedProperties") if sheet.draft >= 2019 else None
-    if unevaluated in (None, True, {}):
-        return True
-    if not IN_PLACE.isdisjoint(sheet.keywords):  # type: ignore[arg-type]
-        raise UnsupportedSchemaError(
-            "not supported beside keywords that apply other schemas",
-            "unevaluatedProperties",
-            sheet.where("unevaluatedProperties"),
-        )
-    return unevaluated
+        keys = self._texts.text(free.term)
+        if keys is None:
+            return None
+        if free.is_open or not counts.runs_out(keys.dfa):
+            return KeyClass(keys, free.node)
+        few = counts.listed(keys.dfa)
+        if few is not None:
+            named.extend(Property(word, free.node, is_required=False) for word in few)
+            return None
+        if room is None or room > 1:
+            if not self._keys_may_run_out:
+                raise UnsupportedSchemaError("its keys can run out", free.keyword, free.where)
+            self.keys_run_out = True
+        return KeyClass(keys, free.node)
 
 
 def _counted(
     named: tuple[Property, ...], extras: tuple[KeyClass, ...], least: int, most: int | None
-) -> ObjectShape | None:
+) -> ObjectShape:
     """The shape with counts that say no more than they have to."""
     required = sum(part.is_required for part in named)
     if not extras:
-        if least > len(named):
-            return None
         if least == len(named):
             named = tuple(Property(part.name, part.node, is_required=True) for part in named)
         if most is not None and most >= len(named):

@@ -1,0 +1,157 @@
+"""The languages of texts that schemas speak of: strings, keys, numbers; each made once."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from sampler.errors import UnsupportedSchemaError
+from sampler.grammar.budget import Budget
+from sampler.grammar.engine.program import Spelling, Text
+from sampler.grammar.schema import counts
+from sampler.grammar.schema.merge import Condition, Numbers, Strings
+from sampler.grammar.text import languages
+from sampler.grammar.text.dfa import TextDfa
+from sampler.grammar.text.numbers import Bound, exact
+from sampler.grammar.text.numbers import Numbers as Interval
+from sampler.grammar.text.terms import Term
+
+
+class Texts:
+    """Languages of texts in one spelling.
+
+    Parameters
+    ----------
+    spelling : of the characters of strings and keys, and whether 5.0 is written for 5
+    asserts_formats : whether `format` is enforced
+    budget : what the compile may still take
+
+    Attributes
+    ----------
+    formats : the names of the formats that are enforced
+    any_term : all texts
+    """
+
+    def __init__(self, spelling: Spelling, asserts_formats: bool, budget: Budget) -> None:
+        self._spelling = spelling
+        self._budget = budget
+        self._pool = languages.current_pool()
+        self._conditions: dict[tuple[str, str], Term] = {}
+        self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
+        self._strings: dict[Strings, Text | None] = {}
+        self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
+        self._dfas: dict[Term, TextDfa] = {}
+        self.is_canonical = spelling is Spelling.CANONICAL
+        self.formats = frozenset(languages.FORMATS) if asserts_formats else frozenset[str]()
+        self.any_term = languages.any_text(self._pool)
+
+    # Terms.
+
+    def condition(self, condition: Condition) -> Term:
+        """The texts that meet a `pattern` or `format`.
+
+        Raises
+        ------
+        UnsupportedSchemaError : what the pattern needs is not supported
+        GrammarError : not a regular expression
+        """
+        key = condition.keyword, condition.value
+        if key not in self._conditions:
+            if condition.keyword == "format":
+                self._conditions[key] = languages.format(self._pool, condition.value)
+            else:
+                self._conditions[key] = self._pattern(condition)
+        term = self._conditions[key]
+        return term if condition.holds else ~term
+
+    def _pattern(self, condition: Condition) -> Term:
+        try:
+            return languages.pattern(self._pool, condition.value, search=True)
+        except UnsupportedSchemaError as error:
+            raise UnsupportedSchemaError(str(error), "pattern", condition.where) from error
+
+    def words(self, words: Iterable[str]) -> Term:
+        """The texts `words`."""
+        return languages.words(self._pool, words)
+
+    def without_words(self, term: Term, words: Sequence[str]) -> Term:
+        """The texts of `term` that are none of `words`."""
+        return term & ~self.words(words) if words else term
+
+    def strings_term(self, strings: Strings) -> Term:
+        """The texts of `strings`, their length included."""
+        term = self._contents(strings)
+        if (strings.min_length, strings.max_length) == (0, None):
+            return term
+        return term & languages.lengths(self._pool, strings.min_length, strings.max_length)
+
+    def _contents(self, strings: Strings) -> Term:
+        term = self.any_term
+        for condition in strings.conditions:
+            part = self.condition(condition)
+            term = part if term is self.any_term else term & part
+        return self.without_words(term, sorted(strings.excluded))
+
+    def is_empty(self, term: Term) -> bool:
+        """Whether `term` has no text."""
+        return languages.is_empty(term)
+
+    def matches(self, condition: Condition, text: str) -> bool:
+        """Whether `text` meets `condition`; formats that are not enforced are always met."""
+        if condition.keyword == "format" and condition.value not in self.formats:
+            return True
+        return counts.matches(self.dfa(self.condition(condition)), text)
+
+    # Texts.
+
+    def text(self, term: Term, least: int = 0, most: int | None = None) -> Text | None:
+        """The texts of `term` with a length from `least` to `most`, or None if there are none."""
+        key = term, least, most
+        if key not in self._texts:
+            self._texts[key] = languages.text_of(term, self._spelling, least, most, self._budget)
+        return self._texts[key]
+
+    def strings(self, strings: Strings) -> Text | None:
+        """The texts of `strings`, or None if there are none."""
+        if strings not in self._strings:
+            term = self._contents(strings)
+            self._strings[strings] = self.text(term, strings.min_length, strings.max_length)
+        return self._strings[strings]
+
+    def numbers(self, numbers: tuple[Numbers, ...], listed: tuple[str, ...] = ()) -> Text | None:
+        """How the `numbers` and the `listed` ones are spelled, or None if there are none."""
+        key = numbers, listed
+        if key not in self._numbers:
+            terms = [self._numbers_term(part) for part in numbers]
+            if self.is_canonical:
+                terms.append(self.words(listed))
+            else:
+                terms += [self._value_term(exact(number)) for number in listed]
+            term = self.either(terms)
+            self._numbers[key] = languages.text_of(term, Spelling.RAW, 0, None, self._budget)
+        return self._numbers[key]
+
+    def either(self, terms: Iterable[Term]) -> Term:
+        """The texts of any of `terms`."""
+        return self._pool.alternation(tuple(terms))
+
+    def _numbers_term(self, numbers: Numbers) -> Term:
+        spelling = Spelling.CANONICAL if numbers.is_plain else self._spelling
+        term = languages.numbers(
+            self._pool, numbers.interval, is_integer=numbers.is_integer, spelling=spelling
+        )
+        for step in numbers.not_steps:
+            term &= ~self._any_spelling(Interval(step=step))
+        for value in numbers.excluded:
+            term &= ~self._value_term(value)
+        return term
+
+    def _value_term(self, value: Fraction) -> Term:
+        return self._any_spelling(Interval(Bound(value), Bound(value)))
+
+    def _any_spelling(self, interval: Interval) -> Term:
+        return languages.numbers(self._pool, interval, is_integer=False, spelling=self._spelling)
+
+    def dfa(self, term: Term) -> TextDfa:
+        """The automaton of `term`."""
+        if term not in self._dfas:
+            self._dfas[term] = TextDfa(term, self._budget)
+        return self._dfas[term]
