@@ -72,19 +72,20 @@ def unicode_escape_completions(digits: bytes) -> list[Range]:
     first, rest = hex_range(digits[:4]), digits[4:]
     if first is None:
         return []
-    low_half: Range | None = (0xDC00, 0xDFFF)
-    if rest:
-        if not b"\\u".startswith(rest[:2]):
-            return []
-        low_half = hex_range(rest[2:])
-        if low_half is None:
-            return []
-    found = [] if rest else within(ANY, *first)
-    for high_half in range(max(0xD800, first[0]), min(0xDBFF, first[1]) + 1):
-        base = 0x10000 + (high_half - 0xD800 << 10)
-        halves = within([(0xDC00, 0xDFFF)], *low_half)
-        found += [(base + low - 0xDC00, base + high - 0xDC00) for low, high in halves]
-    return found
+    high_halves = within([(0xD800, 0xDBFF)], *first)
+    if not rest:
+        spans = [(paired(low, 0xDC00), paired(high, 0xDFFF)) for low, high in high_halves]
+        return within(ANY, *first) + spans
+    second = hex_range(rest[2:])
+    if second is None or not b"\\u".startswith(rest[:2]):
+        return []
+    low_halves = within([(0xDC00, 0xDFFF)], *second)
+    return [(paired(h, low), paired(h, high)) for h, _ in high_halves for low, high in low_halves]
+
+
+def paired(high_half: int, low_half: int) -> int:
+    """The code point of a surrogate pair."""
+    return 0x10000 + (high_half - 0xD800 << 10) + low_half - 0xDC00
 
 
 def completions(spelling: Spelling, begun: bytes) -> list[Range]:
