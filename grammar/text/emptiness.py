@@ -1,0 +1,143 @@
+"""Whether a language has a text, how short its shortest one is, and what its texts are.
+
+Terms without and, not and assertions have a text by construction. For the others the derivatives
+are searched for one that takes the empty text, the most promising first, and what is learnt about
+any term on the way is kept on it: the terms that lead to a text have one, and those that a search
+ended in without finding one have none.
+
+Source: Brzozowski (1964), theorem 5.2: there are finitely many derivatives, so the search ends; how
+far it may go is `MAX_STEPS`.
+"""
+
+from heapq import heappop, heappush
+from itertools import count
+
+from sampler.errors import GrammarLimitError
+from sampler.grammar.budget import Budget
+from sampler.grammar.text.derivatives import row
+from sampler.grammar.text.terms import Alternation, Concat, Repeat, Term, chain
+
+MAX_STEPS = 20_000  # derivatives looked at to decide one question
+_STEPS_A_LOOK = 64  # derivatives between two looks at the clock
+
+
+def is_empty(term: Term, budget: Budget | None = None) -> bool:
+    """Whether `term` has no text.
+
+    Raises
+    ------
+    GrammarLimitError : more than `MAX_STEPS` derivatives to look at, or the time is over
+    """
+    known = _known(term)
+    if known is None:
+        known = term.emptiness = _decide(term, budget)
+    return known
+
+
+def _known(term: Term) -> bool | None:
+    if term.nullable:
+        return False
+    if term.is_plain:
+        return term is term.pool.empty
+    return term.emptiness
+
+
+def _decide(term: Term, budget: Budget | None) -> bool:
+    if isinstance(term, Alternation):
+        return all(is_empty(part, budget) for part in term.parts)
+    if isinstance(term, Concat):
+        return any(is_empty(part, budget) for part in chain(term))
+    if isinstance(term, Repeat):
+        return is_empty(term.inner, budget)
+    return _search(term, budget)
+
+
+def _search(root: Term, budget: Budget | None) -> bool:
+    """`is_empty` by looking at derivatives; what is found out is kept on all of them."""
+    order = count()
+    reached_from: dict[Term, Term | None] = {root: None}
+    pending = [(root.shortest, next(order), root)]
+    while pending:
+        term = heappop(pending)[2]
+        _spend(len(reached_from), budget)
+        for target in dict.fromkeys(row(term)[1]):
+            for part in target.parts if isinstance(target, Alternation) else (target,):
+                if part in reached_from:
+                    continue
+                known = _known(part)
+                if known is False:
+                    _mark_filled(term, reached_from)
+                    return False
+                if known is None:
+                    reached_from[part] = term
+                    heappush(pending, (part.shortest, next(order), part))
+    for term in reached_from:
+        term.emptiness = True
+    return True
+
+
+def _mark_filled(term: Term | None, reached_from: dict[Term, Term | None]) -> None:
+    while term is not None:
+        term.emptiness = False
+        term = reached_from[term]
+
+
+def _spend(steps: int, budget: Budget | None) -> None:
+    if steps > MAX_STEPS:
+        raise GrammarLimitError("steps to see whether any text is possible", steps, MAX_STEPS)
+    if budget is not None and steps % _STEPS_A_LOOK == 0:
+        budget.check_time()
+
+
+def shortest_length(term: Term) -> int:
+    """The number of code points of the shortest text of `term`, which is not empty.
+
+    Raises
+    ------
+    GrammarLimitError : more than `MAX_STEPS` derivatives to look at
+    """
+    order = count()
+    lengths = {term: 0}
+    pending = [(term.shortest, next(order), term)]
+    while pending:
+        bound, _, at = heappop(pending)
+        if at.is_exact or at.nullable:
+            return int(bound)
+        length = lengths[at] + 1
+        _spend(len(lengths), None)
+        for target in dict.fromkeys(row(at)[1]):
+            for part in target.parts if isinstance(target, Alternation) else (target,):
+                if lengths.get(part, length + 1) > length and part is not term.pool.empty:
+                    lengths[part] = length
+                    heappush(pending, (length + part.shortest, next(order), part))
+    raise ValueError("the language is empty")
+
+
+def texts_of(term: Term, limit: int) -> list[str] | None:
+    """All texts of `term`, the shortest first; None if there are more than `limit`.
+
+    Raises
+    ------
+    GrammarLimitError : more than `MAX_STEPS` derivatives to look at
+    """
+    found: list[str] = []
+    level = [("", term)]
+    steps = 0
+    while level:
+        found += [text for text, at in level if at.nullable]
+        if len(found) > limit or len(level) > limit:
+            return None
+        following: list[tuple[str, Term]] = []
+        for text, at in level:
+            partition, targets = row(at)
+            steps += 1
+            _spend(steps, None)
+            for number, target in enumerate(targets):
+                if is_empty(target):
+                    continue
+                for low, high in partition.ranges(number):
+                    if high - low >= limit:
+                        return None
+                    following += [(text + chr(point), target) for point in range(low, high + 1)]
+        level = following
+    return found

@@ -1,0 +1,527 @@
+"""Regular languages of texts as terms, closed under and, or and not.
+
+A term is immutable and belongs to a `TermPool`, which makes each term once: equal terms are the
+same object, and what is found out about one (its derivatives, whether it is empty) is kept on it.
+A text is a sequence of code points without surrogates. Derivatives are in `derivatives.py`, the
+question whether a language is empty in `emptiness.py`; terms are built by `TermPool` only, which
+brings them into a normal form, so that there are finitely many derivatives:
+
+    (a b) c = a (b c)      x | x = x      a | b = b | a      x | nothing = x      ~~x = x
+    x{2} x* = x{2,}        x{1,3} y | x{2,5} y = x{1,5} y    [ab] & [bc] = [b]    ...
+
+Sources: Brzozowski, "Derivatives of Regular Expressions" (1964); Owens, Reppy, Turon,
+"Regular-expression derivatives re-examined" (2009).
+
+Rejected design: automata instead of terms. Complement needs a deterministic one, all of it.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from sampler.errors import GrammarLimitError
+from sampler.grammar import characters
+from sampler.grammar.characters import Ranges
+from sampler.grammar.text.partitions import Partition, Partitions
+
+INFINITE = float("inf")
+MAX_PARTS = 4000  # of one alternation or intersection
+MAX_NESTING = 150  # terms in terms; what runs along them calls itself at each level
+SCALARS: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))  # all code points that texts are made of
+Row = tuple[Partition, tuple["Term", ...]]  # the derivative by each class of a partition
+
+
+class Machine(Protocol):
+    """A deterministic automaton given by code: a leaf for what is regular but no fun as a term.
+
+    Attributes
+    ----------
+    symbols : the characters that it reads, each once, ascending; all others end in no state
+    """
+
+    symbols: str
+
+    def step(self, state: Hashable, symbol: str) -> Hashable | None:
+        """The next state, from which some text is accepted; None if there is none."""
+
+    def accepts(self, state: Hashable) -> bool:
+        """Whether a text may end in `state`."""
+
+
+class Term:
+    """A language of texts.
+
+    Attributes
+    ----------
+    pool : what made it; terms of two pools never meet
+    nullable : whether the empty text is one of its texts
+    shortest, longest : bounds of the lengths of its texts, in code points
+    is_plain : whether it is built without and, not and assertions, so that it has a text
+        (but for `pool.empty`)
+    is_exact : whether `shortest` is the length of a text
+    has_assertions : whether it is a part of a pattern and only means something inside of `Placed`;
+        then `nullable` says whether it takes the empty text whatever stands around it
+    depth : how deeply terms are nested in it
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "alphabet",
+        "depth",
+        "emptiness",
+        "has_assertions",
+        "is_exact",
+        "is_plain",
+        "longest",
+        "nullable",
+        "pool",
+        "row",
+        "shortest",
+    )
+
+    def __init__(self, pool: "TermPool", nullable: bool, shortest: float, longest: float) -> None:
+        self.pool = pool
+        self.nullable = nullable
+        self.shortest = shortest
+        self.longest = longest
+        self.is_plain = self.is_exact = True
+        self.has_assertions = False
+        self.depth = 0
+        self.row: Row | None = None  # kept by derivatives.py
+        self.alphabet: Partition | None = None  # kept by derivatives.py
+        self.emptiness: bool | None = None  # kept by emptiness.py
+
+    def _nest(self, parts: Iterable["Term"]) -> None:
+        """None; takes over what is true of this term because it is true of its parts."""
+        for part in parts:
+            self.is_plain &= part.is_plain
+            self.is_exact &= part.is_exact
+            self.has_assertions |= part.has_assertions
+            self.depth = max(self.depth, part.depth + 1)
+        if self.depth > MAX_NESTING:
+            raise GrammarLimitError("nesting of a language of texts", self.depth, MAX_NESTING)
+
+    def __or__(self, other: "Term") -> "Term":
+        return self.pool.alternation((self, other))
+
+    def __and__(self, other: "Term") -> "Term":
+        return self.pool.intersection((self, other))
+
+    def __invert__(self) -> "Term":
+        return self.pool.complement(self)
+
+    def __add__(self, other: "Term") -> "Term":
+        return self.pool.before(self, other)
+
+
+class Characters(Term):
+    """One code point out of `ranges`; `member` is its class in `partition`."""
+
+    __slots__ = ("member", "partition", "ranges")
+
+    def __init__(self, pool: "TermPool", ranges: Ranges) -> None:
+        super().__init__(pool, False, 1, 1)
+        self.ranges = ranges
+        self.partition = pool.partitions.of_ranges(ranges)
+        self.member = self.partition.class_of(ranges[0][0])
+
+
+class WordTable:
+    """Sorted, distinct words; the same table is the same object."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
+
+
+class Words(Term):
+    """What follows after `at` characters in some words of a table that are equal up to there.
+
+    They are those from number `low` to `high` - 1.
+    """
+
+    __slots__ = ("at", "high", "low", "table")
+
+    def __init__(self, pool: "TermPool", table: WordTable, low: int, high: int, at: int) -> None:
+        lengths = [len(word) - at for word in table.words[low:high]]
+        super().__init__(pool, lengths[0] == 0, min(lengths), max(lengths))
+        self.table, self.low, self.high, self.at = table, low, high, at
+
+
+class Automaton(Term):
+    """The texts that `machine` accepts from `state` on."""
+
+    __slots__ = ("machine", "state")
+
+    def __init__(self, pool: "TermPool", machine: Machine, state: Hashable) -> None:
+        super().__init__(pool, machine.accepts(state), 0, INFINITE)
+        self.machine, self.state = machine, state
+        self.is_exact = self.nullable
+
+
+class Concat(Term):
+    """A text of `first`, which is no `Concat`, and then one of `rest`."""
+
+    __slots__ = ("first", "rest")
+
+    def __init__(self, pool: "TermPool", first: Term, rest: Term) -> None:
+        super().__init__(
+            pool,
+            first.nullable and rest.nullable,
+            first.shortest + rest.shortest,
+            first.longest + rest.longest,
+        )
+        self.first, self.rest = first, rest
+        self._nest((first, rest))
+        self.depth = max(first.depth + 1, rest.depth)  # chains are walked, not descended
+
+
+class Repeat(Term):
+    """Texts of `inner`, `low` to `high` times; `high` None is without end."""
+
+    __slots__ = ("high", "inner", "low")
+
+    def __init__(self, pool: "TermPool", inner: Term, low: int, high: int | None) -> None:
+        longest = inner.longest * high if high is not None else INFINITE
+        super().__init__(pool, low == 0 or inner.nullable, inner.shortest * low, longest)
+        self.inner, self.low, self.high = inner, low, high
+        self._nest((inner,))
+
+
+class Alternation(Term):
+    """A text of any of `parts`, of which there are at least two."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, pool: "TermPool", parts: frozenset[Term]) -> None:
+        super().__init__(
+            pool,
+            any(part.nullable for part in parts),
+            min(part.shortest for part in parts),
+            max(part.longest for part in parts),
+        )
+        self.parts = parts
+        self._nest(parts)
+
+
+class Intersection(Term):
+    """The texts that all of `parts` have, of which there are at least two."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, pool: "TermPool", parts: frozenset[Term]) -> None:
+        super().__init__(
+            pool,
+            all(part.nullable for part in parts),
+            max(part.shortest for part in parts),
+            min(part.longest for part in parts),
+        )
+        self.parts = parts
+        self._nest(parts)
+        self.is_plain = self.is_exact = False
+
+
+class Complement(Term):
+    """All texts that `inner` does not have."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, pool: "TermPool", inner: Term) -> None:
+        super().__init__(pool, not inner.nullable, int(inner.nullable), INFINITE)
+        self.inner = inner
+        self._nest((inner,))
+        self.is_plain = self.is_exact = False
+
+
+_T = TypeVar("_T", bound=Term)
+
+
+class TermPool:
+    """Terms, each of them once.
+
+    Several threads may use a pool: everything that is kept is kept by one operation of a `dict`.
+
+    Attributes
+    ----------
+    partitions : the classes of code points that derivatives are taken by
+    empty : the language without a text
+    epsilon : the language of the empty text alone
+    character : any one code point
+    anything : all texts
+    """
+
+    def __init__(self) -> None:
+        self.partitions = Partitions()
+        self._terms: dict[Any, Term] = {}
+        self._word_count = 0  # of tables
+        self._tables: dict[tuple[str, ...], WordTable] = {}
+        self.empty = Term(self, False, INFINITE, -1)
+        self.epsilon = Term(self, True, 0, 0)
+        self.empty.row = self.epsilon.row = (self.partitions.whole, (self.empty, self.empty))
+        self.character = self.characters(SCALARS)
+        self.anything = self.repeat(self.character, 0)
+
+    def __len__(self) -> int:
+        return len(self._terms) + len(self.partitions) + self._word_count // 8
+
+    def interned(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """The term kept under `key`, made by `make` the first time."""
+        known = self._terms.get(key)
+        if known is None:
+            known = self._terms.setdefault(key, make())
+        return known  # type: ignore[return-value]
+
+    def characters(self, ranges: Iterable[tuple[int, int]]) -> Term:
+        """One code point out of `ranges`, which may overlap and stand in any order."""
+        return self._characters(characters.intersection(characters.union(ranges), SCALARS))
+
+    def _characters(self, ranges: Ranges) -> Term:
+        if not ranges:
+            return self.empty
+        return self.interned((Characters, ranges), lambda: Characters(self, ranges))
+
+    def literal(self, text: str) -> Term:
+        """`text` alone."""
+        if _has_surrogates(text):
+            return self.empty
+        if len(text) < 2:
+            return self._characters(((ord(text), ord(text)),)) if text else self.epsilon
+        return self.interned((Words, text), lambda: Words(self, WordTable((text,)), 0, 1, 0))
+
+    def words(self, texts: Iterable[str]) -> Term:
+        """The texts in `texts`; those with surrogates are none."""
+        words = tuple(sorted(text for text in set(texts) if not _has_surrogates(text)))
+        table = self._tables.get(words)
+        if table is None:
+            table = self._tables.setdefault(words, WordTable(words))
+            self._word_count += len(words)
+        return self.words_from(table, 0, len(words), 0)
+
+    def words_from(self, table: WordTable, low: int, high: int, at: int) -> Term:
+        """What follows after `at` characters in some words of `table`; see `Words`."""
+        if low == high:
+            return self.empty
+        if high - low == 1:
+            return self.literal(table.words[low][at:])
+        key = (Words, table, low, high, at)
+        return self.interned(key, lambda: Words(self, table, low, high, at))
+
+    def automaton(self, machine: Machine, state: Hashable) -> Term:
+        """The texts that `machine` accepts from `state` on, of which there must be one."""
+        key = (Automaton, machine, state)
+        return self.interned(key, lambda: Automaton(self, machine, state))
+
+    def concat(self, terms: Iterable[Term]) -> Term:
+        """Texts of `terms`, one after the other."""
+        result = self.epsilon
+        for term in reversed(tuple(terms)):
+            result = self.before(term, result)
+        return result
+
+    def before(self, first: Term, rest: Term) -> Term:
+        """A text of `first` and then one of `rest`."""
+        if first is self.epsilon or rest is self.empty:
+            return rest
+        if rest is self.epsilon or first is self.empty:
+            return first
+        if isinstance(first, Concat):
+            return self.concat((*chain(first), rest))
+        known = self._terms.get((Concat, first, rest))
+        if known is not None:
+            return known
+        head, tail = (rest.first, rest.rest) if isinstance(rest, Concat) else (rest, self.epsilon)
+        result: Term
+        if _repeated(first)[0] is _repeated(head)[0] and not first.has_assertions:
+            (inner, low, high), (_, more, most) = _repeated(first), _repeated(head)
+            both = None if high is None or most is None else high + most
+            result = self.before(self.repeat(inner, low + more, both), tail)
+        else:
+            result = Concat(self, first, rest)
+        return self._terms.setdefault((Concat, first, rest), result)
+
+    def star(self, term: Term) -> Term:
+        """Texts of `term`, any number of them."""
+        return self.repeat(term, 0)
+
+    def optional(self, term: Term) -> Term:
+        """A text of `term`, or the empty text."""
+        return self.alternation((term, self.epsilon))
+
+    def repeat(self, term: Term, low: int, high: int | None = None) -> Term:
+        """Texts of `term`, `low` to `high` times, `high` None is without end."""
+        if high == 0 or term is self.epsilon:
+            return self.epsilon
+        if term is self.empty:
+            return self.epsilon if low == 0 else self.empty
+        if high is not None and high < low:
+            return self.empty
+        if term.nullable:
+            low = 0
+        if (low, high) == (1, 1):
+            return term
+        if isinstance(term, Repeat) and term.low <= 1 and not term.has_assertions:
+            most = None if high is None or term.high is None else high * term.high
+            return self.repeat(term.inner, low * term.low, most)
+        return self.interned((Repeat, term, low, high), lambda: Repeat(self, term, low, high))
+
+    def alternation(self, terms: Iterable[Term]) -> Term:
+        """A text of any of `terms`."""
+        parts: set[Term] = set()
+        for term in terms:
+            if isinstance(term, Alternation):
+                parts |= term.parts
+            else:
+                parts.add(term)
+        parts.discard(self.empty)
+        if len(parts) <= 1:
+            return parts.pop() if parts else self.empty
+        if self.anything in parts:
+            return self.anything
+        key = (Alternation, frozenset(parts))
+        known = self._terms.get(key)
+        return known or self._terms.setdefault(key, self._alternation(parts))
+
+    def _alternation(self, parts: set[Term]) -> Term:
+        self._unite_characters(parts)
+        self._unite_repeats(parts)
+        if self.epsilon in parts and any(
+            part.nullable for part in parts if part is not self.epsilon
+        ):
+            parts.remove(self.epsilon)
+        if any(isinstance(part, Complement) and part.inner in parts for part in parts):
+            return self.anything
+        if len(parts) == 1:
+            return parts.pop()
+        _check_size(parts)
+        united = frozenset(parts)
+        return self.interned((Alternation, united), lambda: Alternation(self, united))
+
+    def _unite_characters(self, parts: set[Term]) -> None:
+        """None; one term for all sets of characters."""
+        sets = [part for part in parts if isinstance(part, Characters)]
+        if len(sets) > 1:
+            parts.difference_update(sets)
+            parts.add(self.characters(pair for part in sets for pair in part.ranges))
+
+    def _unite_repeats(self, parts: set[Term]) -> None:
+        """None; one term for ``x{1,3} y | x{2,5} y`` and the like."""
+        groups: dict[tuple[Term, Term], list[tuple[int, int | None, Term]]] = {}
+        for part in parts:
+            head, tail = (
+                (part.first, part.rest) if isinstance(part, Concat) else (part, self.epsilon)
+            )
+            if isinstance(head, Repeat):
+                groups.setdefault((head.inner, tail), []).append((head.low, head.high, part))
+        for (inner, tail), found in groups.items():
+            if len(found) > 1:
+                parts.difference_update(part for _, _, part in found)
+                for low, high in _united((low, high) for low, high, _ in found):
+                    parts.add(self.before(self.repeat(inner, low, high), tail))
+
+    def intersection(self, terms: Iterable[Term]) -> Term:
+        """The texts that all of `terms` have; of no terms, all texts."""
+        parts: set[Term] = set()
+        for term in terms:
+            if isinstance(term, Intersection):
+                parts |= term.parts
+            else:
+                parts.add(term)
+        parts.discard(self.anything)
+        if len(parts) <= 1:
+            return parts.pop() if parts else self.anything
+        if self.empty in parts:
+            return self.empty
+        key = (Intersection, frozenset(parts))
+        known = self._terms.get(key)
+        return known or self._terms.setdefault(key, self._intersection(parts))
+
+    def _intersection(self, parts: set[Term]) -> Term:
+        if self.epsilon in parts:
+            return self.epsilon if all(part.nullable for part in parts) else self.empty
+        self._meet_runs(parts)
+        if any(isinstance(part, Complement) and part.inner in parts for part in parts):
+            return self.empty
+        if max(part.shortest for part in parts) > min(part.longest for part in parts):
+            return self.empty
+        if len(parts) == 1:
+            return parts.pop()
+        _check_size(parts)
+        met = frozenset(parts)
+        return self.interned((Intersection, met), lambda: Intersection(self, met))
+
+    def _meet_runs(self, parts: set[Term]) -> None:
+        """None; one term for ``[ab]{1,3} & [bc]{2,}`` and the like."""
+        runs = [part for part in parts if isinstance(_repeated(part)[0], Characters)]
+        if len(runs) < 2:
+            return
+        parts.difference_update(runs)
+        ranges, low, high = SCALARS, 0, None
+        for inner, least, most in map(_repeated, runs):
+            ranges = characters.intersection(ranges, inner.ranges)  # type: ignore[attr-defined]
+            low = max(low, least)
+            high = most if high is None else high if most is None else min(high, most)
+        parts.add(self.repeat(self._characters(ranges), low, high))
+
+    def complement(self, term: Term) -> Term:
+        """All texts that `term` does not have."""
+        if isinstance(term, Complement):
+            return term.inner
+        if term is self.empty or term is self.anything:
+            return self.anything if term is self.empty else self.empty
+        inner, low, high = (self.character, 0, 0) if term is self.epsilon else _repeated(term)
+        if inner is self.character:
+            longer = self.empty if high is None else self.repeat(inner, high + 1)
+            shorter = self.empty if low == 0 else self.repeat(inner, 0, low - 1)
+            return self.alternation((shorter, longer))
+        return self.interned((Complement, term), lambda: Complement(self, term))
+
+
+def chain(term: Term) -> Iterable[Term]:
+    """The terms that `term` is a concatenation of."""
+    while isinstance(term, Concat):
+        yield term.first
+        term = term.rest
+    yield term
+
+
+def _repeated(term: Term) -> tuple[Term, int, int | None]:
+    return (term.inner, term.low, term.high) if isinstance(term, Repeat) else (term, 1, 1)
+
+
+def _united(bounds: Iterable[tuple[int, int | None]]) -> Iterable[tuple[int, int | None]]:
+    """The same numbers with the intervals that touch made one."""
+    low, high = 0, -1
+    for least, most in sorted(bounds, key=lambda pair: pair[0]):
+        if least > high + 1:
+            if high >= low:
+                yield low, high
+            low, high = least, -1
+        if most is None:
+            yield low, None
+            return
+        high = max(high, most)
+    yield low, high
+
+
+def _has_surrogates(text: str) -> bool:
+    return not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text)
+
+
+def _check_size(parts: set[Term]) -> None:
+    if len(parts) > MAX_PARTS:
+        raise GrammarLimitError("parts of a language of texts", len(parts), MAX_PARTS)
+
+
+MAX_POOL = 60_000  # terms and partitions, of which each takes about half a kibibyte
+_current = TermPool()
+
+
+def current_pool() -> TermPool:
+    """The pool for what is built now; ask once and build with that one throughout.
+
+    It is a fresh one when the pool before has grown past `MAX_POOL`; that lives on with its terms.
+    """
+    global _current
+    if len(_current) > MAX_POOL:
+        _current = TermPool()
+    return _current
