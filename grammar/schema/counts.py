@@ -8,16 +8,6 @@ MAX_LISTED = 64  # texts of a language that are listed one by one
 _MAX_STATES = 2000  # looked at
 
 
-def matches(dfa: TextDfa, text: str) -> bool:
-    """Whether `text` is one of the language."""
-    state = dfa.start
-    for character in text:
-        if state == 0:
-            return False
-        state = dfa.row(state)[dfa.class_of(ord(character))]
-    return state != 0 and dfa.is_accepting(state)
-
-
 def listed(dfa: TextDfa) -> tuple[str, ...] | None:
     """All texts, the shorter ones first, if there are up to `MAX_LISTED`; else None."""
     texts = []

@@ -59,6 +59,8 @@ ABOUT_OBJECTS = frozenset(
     ]
 )
 
+_ASSERTIONS = frozenset(KEYWORDS) - {"$defs", "definitions"}
+
 
 class Demands:
     """The demands of the schemas of some documents.
@@ -139,8 +141,11 @@ class Demands:
         if isinstance(keywords, bool):
             return EVERYTHING if keywords else NOTHING
         in_place = [word for word in keywords if word in IN_PLACE and _is_known(word, schema)]
-        if not in_place and "enum" not in keywords and "const" not in keywords:
+        listed = [word for word in ("enum", "const") if word in keywords]
+        if not in_place and not listed:
             return self._own(schema)
+        if len(_ASSERTIONS & keywords.keys()) == len(listed) == 1 and _is_known(listed[0], schema):
+            return _listed(keywords, listed[0])
         return self.together((schema,), _Pieces(self._pieces(schema, in_place)))
 
     def _pieces(self, schema: Schema, in_place: list[str]) -> Iterator[Callable[[], Union]]:
@@ -152,9 +157,7 @@ class Demands:
             return
         for word in ("enum", "const"):
             if word in keywords and _is_known(word, schema):
-                values = keywords[word] if word == "enum" else [keywords[word]]
-                listed = Union(constants=tuple(map(Constant.of, values)))
-                yield lambda listed=listed: listed  # type: ignore[misc]
+                yield lambda word=word: _listed(keywords, word)  # type: ignore[misc]
         if "properties" not in keywords:
             yield lambda: self._own(schema)
         for word in keywords:
@@ -258,6 +261,12 @@ class _Pieces:
 
     def __next__(self) -> Union:
         return next(self._calls)()
+
+
+def _listed(keywords: dict[str, Any], word: str) -> Union:
+    """The values of ``enum`` or ``const``, each once."""
+    values = keywords[word] if word == "enum" else [keywords[word]]
+    return Union(constants=tuple(dict.fromkeys(map(Constant.of, values))))
 
 
 def _is_known(word: str, schema: Schema) -> bool:

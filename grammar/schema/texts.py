@@ -3,16 +3,20 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from sampler.grammar.text.formats import FORMATS
+from sampler.grammar.text.regex import parse_regex
+
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Spelling, Text
-from sampler.grammar.schema import counts
 from sampler.grammar.schema.merge import Condition, Numbers, Strings
-from sampler.grammar.text import languages
-from sampler.grammar.text.dfa import TextDfa
+from sampler.grammar.text.derivatives import matches
+from sampler.grammar.text.dfa import TextDfa, text_of
+from sampler.grammar.text.emptiness import is_empty
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
-from sampler.grammar.text.terms import Term
+from sampler.grammar.text.numbers import numbers as spelled_numbers
+from sampler.grammar.text.terms import Term, current_pool
 
 
 class Texts:
@@ -33,15 +37,15 @@ class Texts:
     def __init__(self, spelling: Spelling, asserts_formats: bool, budget: Budget) -> None:
         self._spelling = spelling
         self._budget = budget
-        self._pool = languages.current_pool()
+        self._pool = current_pool()
         self._conditions: dict[tuple[str, str], Term] = {}
         self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
         self._strings: dict[Strings, Text | None] = {}
         self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
         self._dfas: dict[Term, TextDfa] = {}
         self.is_canonical = spelling is Spelling.CANONICAL
-        self.formats = frozenset(languages.FORMATS) if asserts_formats else frozenset[str]()
-        self.any_term = languages.any_text(self._pool)
+        self.formats = frozenset(FORMATS) if asserts_formats else frozenset[str]()
+        self.any_term = self._pool.anything
 
     # Terms.
 
@@ -56,7 +60,7 @@ class Texts:
         key = condition.keyword, condition.value
         if key not in self._conditions:
             if condition.keyword == "format":
-                self._conditions[key] = languages.format(self._pool, condition.value)
+                self._conditions[key] = FORMATS[condition.value](self._pool)
             else:
                 self._conditions[key] = self._pattern(condition)
         term = self._conditions[key]
@@ -64,13 +68,13 @@ class Texts:
 
     def _pattern(self, condition: Condition) -> Term:
         try:
-            return languages.pattern(self._pool, condition.value, search=True)
+            return parse_regex(condition.value, self._pool, search=True)
         except UnsupportedSchemaError as error:
             raise UnsupportedSchemaError(str(error), "pattern", condition.where) from error
 
     def words(self, words: Iterable[str]) -> Term:
         """The texts `words`."""
-        return languages.words(self._pool, words)
+        return self._pool.words(words)
 
     def without_words(self, term: Term, words: Sequence[str]) -> Term:
         """The texts of `term` that are none of `words`."""
@@ -81,7 +85,9 @@ class Texts:
         term = self._contents(strings)
         if (strings.min_length, strings.max_length) == (0, None):
             return term
-        return term & languages.lengths(self._pool, strings.min_length, strings.max_length)
+        return term & self._pool.repeat(
+            self._pool.character, strings.min_length, strings.max_length
+        )
 
     def _contents(self, strings: Strings) -> Term:
         term = self.any_term
@@ -92,13 +98,13 @@ class Texts:
 
     def is_empty(self, term: Term) -> bool:
         """Whether `term` has no text."""
-        return languages.is_empty(term)
+        return is_empty(term, self._budget)
 
     def matches(self, condition: Condition, text: str) -> bool:
         """Whether `text` meets `condition`; formats that are not enforced are always met."""
         if condition.keyword == "format" and condition.value not in self.formats:
             return True
-        return counts.matches(self.dfa(self.condition(condition)), text)
+        return matches(self.condition(condition), text)
 
     # Texts.
 
@@ -106,7 +112,7 @@ class Texts:
         """The texts of `term` with a length from `least` to `most`, or None if there are none."""
         key = term, least, most
         if key not in self._texts:
-            self._texts[key] = languages.text_of(term, self._spelling, least, most, self._budget)
+            self._texts[key] = text_of(term, self._spelling, least, most, self._budget)
         return self._texts[key]
 
     def strings(self, strings: Strings) -> Text | None:
@@ -126,17 +132,17 @@ class Texts:
             else:
                 terms += [self._value_term(exact(number)) for number in listed]
             term = self.either(terms)
-            self._numbers[key] = languages.text_of(term, Spelling.RAW, 0, None, self._budget)
+            self._numbers[key] = text_of(term, Spelling.RAW, 0, None, self._budget)
         return self._numbers[key]
 
     def either(self, terms: Iterable[Term]) -> Term:
         """The texts of any of `terms`."""
-        return self._pool.alternation(tuple(terms))
+        return self._pool.alternation(terms)
 
     def _numbers_term(self, numbers: Numbers) -> Term:
         spelling = Spelling.CANONICAL if numbers.is_plain else self._spelling
-        term = languages.numbers(
-            self._pool, numbers.interval, is_integer=numbers.is_integer, spelling=spelling
+        term = spelled_numbers(
+            self._pool, numbers.interval, integer=numbers.is_integer, spelling=spelling
         )
         for step in numbers.not_steps:
             term &= ~self._any_spelling(Interval(step=step))
@@ -148,7 +154,7 @@ class Texts:
         return self._any_spelling(Interval(Bound(value), Bound(value)))
 
     def _any_spelling(self, interval: Interval) -> Term:
-        return languages.numbers(self._pool, interval, is_integer=False, spelling=self._spelling)
+        return spelled_numbers(self._pool, interval, integer=False, spelling=self._spelling)
 
     def dfa(self, term: Term) -> TextDfa:
         """The automaton of `term`."""
