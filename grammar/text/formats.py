@@ -1,0 +1,54 @@
+"""The formats that JSON Schema names, as languages of texts.
+
+No language is wider than its format. `NARROWED` says how the others are narrower: where a standard
+leaves the regular languages, where readers of the format take less than its standard, and where
+people would rather not see what it takes.
+"""
+
+from collections.abc import Callable
+
+from sampler.grammar.text import dates, hosts, identifiers, regex_format, uris
+from sampler.grammar.text.terms import Term, TermPool
+
+FORMATS: dict[str, Callable[[TermPool], Term]] = {
+    "date": dates.date,
+    "time": dates.time,
+    "date-time": dates.date_time,
+    "duration": dates.duration,
+    "uuid": identifiers.uuid,
+    "ipv4": hosts.ipv4,
+    "ipv6": hosts.ipv6,
+    "hostname": hosts.hostname,
+    "idn-hostname": hosts.idn_hostname,
+    "email": hosts.email,
+    "idn-email": hosts.idn_email,
+    "uri": uris.uri,
+    "uri-reference": uris.uri_reference,
+    "iri": uris.iri,
+    "iri-reference": uris.iri_reference,
+    "uri-template": uris.uri_template,
+    "json-pointer": identifiers.json_pointer,
+    "relative-json-pointer": identifiers.relative_json_pointer,
+    "regex": regex_format.regex,
+}
+
+_YEARS = "years from 0001 to 9999"
+_LABELS = (
+    "labels of up to 3 characters beyond ASCII in 36, or 8 in 16, none of which depends on others"
+)
+NARROWED = {
+    "date": _YEARS,
+    "date-time": _YEARS,
+    "hostname": "names without encoded labels (xn--)",
+    "idn-hostname": f"names without encoded labels (xn--), up to three {_LABELS}",
+    "idn-email": f"addresses with {_LABELS}",
+    "relative-json-pointer": "pointers without a change of the index",
+    "uri-template": "templates without the operators kept for extensions",
+    "regex": "patterns without references, names and properties, and groups up to four deep",
+}
+
+
+def format_term(pool: TermPool, name: str) -> Term | None:
+    """The texts of a format, built when first asked for; None if `name` is no known format."""
+    build = FORMATS.get(name)
+    return None if build is None else pool.interned(("format", name), lambda: build(pool))
