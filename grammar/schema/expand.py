@@ -18,13 +18,14 @@ from sampler.grammar.schema.evaluate import Evaluator
 from sampler.grammar.schema.expand_arrays import Arrays
 from sampler.grammar.schema.expand_objects import Objects
 from sampler.grammar.schema.keys import Keys
-from sampler.grammar.schema.merge import Items, Members, Union
+from sampler.grammar.schema.merge import Items, Members, Numbers, Strings, Union
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
 from sampler.grammar.schema.texts import Texts
 from sampler.grammar.text.terms import Term
 
 MAX_WORDS = 64  # constants that are listed one by one; more of them are a language
+_ANY_STRING, _ANY_NUMBER = Strings(), Numbers()
 MAX_DEPTH = 200  # of nodes that need each other
 
 
@@ -133,6 +134,8 @@ class Expander:
         return bool(
             union.atoms
             or union.constants
+            or _ANY_STRING in union.strings
+            or _ANY_NUMBER in union.numbers
             or any(self._texts.strings(part) is not None for part in union.strings)
             or self._texts.numbers(union.numbers) is not None
         )

@@ -46,8 +46,8 @@ class Arrays:
     def allows(self, items: Items, allows: Callable[[Node], bool]) -> bool:
         """Whether there is such an array, given which nodes allow something."""
         least, most = _counts(items)
-        if most is not None and least > most:
-            return False
+        if least == 0 or (most is not None and least > most):
+            return least == 0
         prefix, rest = self._positions(items)
         return all(allows(node) for node in prefix[:least]) and (
             least <= len(prefix) or allows(rest)
@@ -59,7 +59,7 @@ class Arrays:
         place, nodes = self._documents.place, self._nodes
         if len(parts) == 1:  # the usual case, without looking for what others say
             prefix, rest = parts[0]
-            return [nodes.of((place(part),)) for part in prefix], nodes.of((place(rest),))
+            return [nodes.one(place(part)) for part in prefix], nodes.one(place(rest))
         length = max((len(prefix) for prefix, _ in parts), default=0)
         return [
             nodes.of(place(prefix[i] if i < len(prefix) else rest) for prefix, rest in parts)

@@ -67,15 +67,12 @@ class Objects:
         required = len(members.required)
         if most is not None and (required > most or least > most):
             return False
-        optional = []
-        for part in self._keys.named(members):
-            if not part.is_required:
-                optional.append(part.node)
-            elif not allows(part.node):
-                return False
+        if not all(allows(self._keys.node_of(members, name)) for name in members.required):
+            return False
         missing = least - required
         if missing <= 0:
             return True
+        optional = [part.node for part in self._keys.named(members) if not part.is_required]
         missing -= sum(1 for node in optional if allows(node))
         for free in self._keys.free(members):
             if missing <= 0:

@@ -61,26 +61,23 @@ class Keys:
     def named(self, members: Members) -> Iterator[Property]:
         """The properties with a name, as they are written; some of their nodes may be empty."""
         required = frozenset(members.required)
-        defined = dict.fromkeys(
-            name for sheet in members.sheets for name in sheet.get("properties", ())
-        )
-        names_of = [sheet for sheet in members.sheets if sheet.get("propertyNames") is not None]
-        patterned = any(sheet.get("patternProperties") for sheet in members.sheets)
-        if len(members.sheets) == 1 and not patterned and not names_of:
-            place, sheet = self._documents.place, members.sheets[0]
-            for name, part in sheet.get("properties", {}).items():
-                yield Property(name, self._nodes.of((place(part),)), name in required)
-            defined_only = required - defined.keys()
-            if not defined_only:
-                return
+        place, one = self._documents.place, self._nodes.one
+        if len(members.sheets) == 1 and _is_plain(members.sheets[0]):
+            defined = members.sheets[0].get("properties", {})
+            for name, part in defined.items():
+                yield Property(name, one(place(part)), name in required)
         else:
+            defined = dict.fromkeys(
+                name for sheet in members.sheets for name in sheet.get("properties", ())
+            )
             for name in defined:
-                yield Property(name, self._node_of(members, name), name in required)
+                yield Property(name, self.node_of(members, name), name in required)
         for name in members.required:
             if name not in defined:
-                yield Property(name, self._node_of(members, name), is_required=True)
+                yield Property(name, self.node_of(members, name), is_required=True)
 
-    def _node_of(self, members: Members, name: str) -> Node:
+    def node_of(self, members: Members, name: str) -> Node:
+        """The node of the values under the key `name`."""
         for sheet in members.sheets:
             names = _property_names(sheet)
             if names is not None and not self._allows_name(self._documents.place(names), name):
@@ -149,7 +146,7 @@ class Keys:
         for pattern, condition in patterns.items():
             term, parted = self._texts.condition(condition), []
             for matched, keys in classes:
-                inside, outside = self._texts.both(keys, term), self._texts.without(keys, term)
+                inside, outside = keys & term, keys & ~term
                 if not self._texts.is_empty(inside):
                     parted.append((matched | {pattern}, inside))
                 if len(patterns) == 1 or not self._texts.is_empty(outside):
@@ -158,6 +155,11 @@ class Keys:
             if len(classes) > MAX_CLASSES:
                 raise GrammarLimitError("kinds of keys of an object", len(classes), MAX_CLASSES)
         yield from classes
+
+
+def _is_plain(sheet: Schema) -> bool:
+    """Whether `sheet` says of a property with a name nothing but what ``properties`` does."""
+    return not sheet.get("patternProperties") and _property_names(sheet) is None
 
 
 def _origin(members: Members) -> tuple[str, str]:

@@ -27,9 +27,17 @@ class Nodes:
         self._documents = documents
         self._budget = budget
         self._known: dict[tuple[Schema, ...], Node] = {}
+        self._single: dict[Schema, Node] = {}
         self._constants: dict[str, Schema] = {}
         self.everything = self.of(())
         self.nothing = self.of((FALSE,))
+
+    def one(self, schema: Schema) -> Node:
+        """The node of values for which `schema` holds."""
+        node = self._single.get(schema)
+        if node is None:
+            node = self._single[schema] = self.of((schema,))
+        return node
 
     def of(self, schemas: Iterable[Schema]) -> Node:
         """The node of values for which all `schemas` hold, in the order of their first mention."""
@@ -54,7 +62,7 @@ class Nodes:
             root = self._documents.root
             like = Schema({}, root.pointer)
             self._constants[text] = self._documents.made({"const": value}, like)
-        return self.of((self._constants[text],))
+        return self.one(self._constants[text])
 
     def _followed(self, schema: Schema) -> Schema:
         """What `schema` leads to, where it is a reference and nothing else."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from sampler.grammar.text.formats import FORMATS
 from sampler.grammar.text.regex import parse_regex
 
 from sampler.errors import UnsupportedSchemaError
@@ -13,6 +12,7 @@ from sampler.grammar.schema.merge import Condition, Numbers, Strings
 from sampler.grammar.text.derivatives import matches
 from sampler.grammar.text.dfa import TextDfa, text_of
 from sampler.grammar.text.emptiness import is_empty
+from sampler.grammar.text.formats import FORMATS
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import numbers as spelled_numbers
@@ -39,10 +39,7 @@ class Texts:
         self._budget = budget
         self._pool = current_pool()
         self._conditions: dict[tuple[str, str], Term] = {}
-        self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
         self._strings: dict[Strings, Text | None] = {}
-        self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
-        self._dfas: dict[Term, TextDfa] = {}
         self.is_canonical = spelling is Spelling.CANONICAL
         self.formats = frozenset(FORMATS) if asserts_formats else frozenset[str]()
         self.any_term = self._pool.anything
@@ -68,7 +65,10 @@ class Texts:
 
     def _pattern(self, condition: Condition) -> Term:
         try:
-            return parse_regex(condition.value, self._pool, search=True)
+            return self._pool.interned(
+                (parse_regex, condition.value),
+                lambda: parse_regex(condition.value, self._pool, search=True),
+            )
         except UnsupportedSchemaError as error:
             raise UnsupportedSchemaError(str(error), "pattern", condition.where) from error
 
@@ -108,12 +108,14 @@ class Texts:
 
     # Texts.
 
+    # They are kept in the pool, so that all schemas share what has been derived of them.
+
     def text(self, term: Term, least: int = 0, most: int | None = None) -> Text | None:
         """The texts of `term` with a length from `least` to `most`, or None if there are none."""
-        key = term, least, most
-        if key not in self._texts:
-            self._texts[key] = text_of(term, self._spelling, least, most, self._budget)
-        return self._texts[key]
+        return self._pool.interned(
+            (Text, term, self._spelling, least, most),
+            lambda: text_of(term, self._spelling, least, most, self._budget),
+        )
 
     def strings(self, strings: Strings) -> Text | None:
         """The texts of `strings`, or None if there are none."""
@@ -124,16 +126,19 @@ class Texts:
 
     def numbers(self, numbers: tuple[Numbers, ...], listed: tuple[str, ...] = ()) -> Text | None:
         """How the `numbers` and the `listed` ones are spelled, or None if there are none."""
-        key = numbers, listed
-        if key not in self._numbers:
-            terms = [self._numbers_term(part) for part in numbers]
-            if self.is_canonical:
-                terms.append(self.words(listed))
-            else:
-                terms += [self._value_term(exact(number)) for number in listed]
-            term = self.either(terms)
-            self._numbers[key] = text_of(term, Spelling.RAW, 0, None, self._budget)
-        return self._numbers[key]
+        if not numbers and not listed:
+            return None
+        return self._pool.interned(
+            (Numbers, numbers, listed, self._spelling), lambda: self._new_numbers(numbers, listed)
+        )
+
+    def _new_numbers(self, numbers: tuple[Numbers, ...], listed: tuple[str, ...]) -> Text | None:
+        terms = [self._numbers_term(part) for part in numbers]
+        if self.is_canonical:
+            terms.append(self.words(listed))
+        else:
+            terms += [self._spelled(_one_value(exact(text)), self._spelling) for text in listed]
+        return text_of(self.either(terms), Spelling.RAW, 0, None, self._budget)
 
     def either(self, terms: Iterable[Term]) -> Term:
         """The texts of any of `terms`."""
@@ -141,23 +146,29 @@ class Texts:
 
     def _numbers_term(self, numbers: Numbers) -> Term:
         spelling = Spelling.CANONICAL if numbers.is_plain else self._spelling
-        term = spelled_numbers(
-            self._pool, numbers.interval, integer=numbers.is_integer, spelling=spelling
-        )
-        for step in numbers.not_steps:
-            term &= ~self._any_spelling(Interval(step=step))
-        for value in numbers.excluded:
-            term &= ~self._value_term(value)
+        term = self._spelled(numbers.interval, spelling, numbers.is_integer)
+        others = [Interval(step=step) for step in numbers.not_steps]
+        others += [_one_value(value) for value in numbers.excluded]
+        if others:  # without exponents all spellings of these are known
+            term &= self._pool.star(self._pool.characters(((0, 0x44), (0x46, 0x64), (0x66, 0x7F))))
+        for interval in others:
+            term &= ~self._spelled(interval, Spelling.FREE)
         return term
 
-    def _value_term(self, value: Fraction) -> Term:
-        return self._any_spelling(Interval(Bound(value), Bound(value)))
-
-    def _any_spelling(self, interval: Interval) -> Term:
-        return spelled_numbers(self._pool, interval, integer=False, spelling=self._spelling)
+    def _spelled(self, interval: Interval, spelling: Spelling, is_integer: bool = False) -> Term:
+        return spelled_numbers(
+            self._pool,
+            integer=is_integer,
+            minimum=interval.minimum,
+            maximum=interval.maximum,
+            multiple_of=interval.step,
+            spelling=spelling,
+        )
 
     def dfa(self, term: Term) -> TextDfa:
         """The automaton of `term`."""
-        if term not in self._dfas:
-            self._dfas[term] = TextDfa(term, self._budget)
-        return self._dfas[term]
+        return self._pool.interned((TextDfa, term), lambda: TextDfa(term, self._budget))
+
+
+def _one_value(value: Fraction) -> Interval:
+    return Interval(Bound(value), Bound(value))

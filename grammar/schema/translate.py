@@ -8,18 +8,17 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sampler.grammar.schema.emit import write_program
-from sampler.grammar.schema.layout import LONGEST_RUN, Layout
-from sampler.grammar.text.formats import NARROWED
-
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
 from sampler.grammar.schema.document import Documents
+from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
+from sampler.grammar.schema.layout import LONGEST_RUN, Layout
 from sampler.grammar.schema.merge import Condition
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.texts import Texts
+from sampler.grammar.text.formats import NARROWED
 from sampler.limits import Limits
 
 # Keywords that are supported in some places only.
