@@ -41,11 +41,12 @@ class TableDfa:
             self._rows.append([row[c % len(row)] for c in range(len(starts))])
             self._rows[-1][surrogates] = 0
         self._accepting = accepting
-        self._live = {s for s in range(1, len(self._rows)) if self._lengths(s)}
+        self._lengths = [self._lengths_from(s) for s in range(len(self._rows))]
+        self._live = {s for s, lengths in enumerate(self._lengths) if lengths}
         self._rows = [[s if s in self._live else 0 for s in row] for row in self._rows]
         self.start = 1 if 1 in self._live else 0
         self.has_any_length = all(
-            set(range(min(self._lengths(s)), MOST_LENGTHS)) <= self._lengths(s) for s in self._live
+            set(range(self.shortest(s), MOST_LENGTHS)) <= self._lengths[s] for s in self._live
         )
         self.nbytes = 0
 
@@ -56,7 +57,7 @@ class TableDfa:
         return state in self._live and state in self._accepting
 
     def shortest(self, state: int) -> int:
-        return min(self._lengths(state))
+        return min(self._lengths[state])
 
     def takes_everything(self, state: int) -> bool:
         seen: set[int] = set()
@@ -77,9 +78,9 @@ class TableDfa:
                 plain.add(number)
         return plain
 
-    def _lengths(self, state: int) -> set[int]:
+    def _lengths_from(self, state: int) -> set[int]:
         """The lengths below `MOST_LENGTHS` of the texts from `state`."""
-        lengths, states = set(), {state}
+        lengths, states = set(), {state} - {0}
         for length in range(MOST_LENGTHS):
             if states & self._accepting:
                 lengths.add(length)
@@ -224,7 +225,7 @@ def _frame(draw: st.DrawFn, nodes: "_Nodes", brackets: bytes) -> Frame:
     kind = draw(st.sampled_from(["plain", "plain", "counted", "marked"]))
     taken = bool(brackets)
     if kind == "plain":
-        return Frame(kind, (nodes.node(3, taken),), brackets)
+        return Frame(kind, (nodes.row(2, taken),), brackets)
     if kind == "counted":
         low = draw(st.integers(0, 3))
         high = draw(st.integers(max(low, 1), 5))
@@ -246,18 +247,23 @@ class _Nodes:
         self._draw, self._spells_json, self._texts = draw, spells_json, texts
         self._number, self._count = number, count
 
+    def row(self, depth: int, taken: bool) -> Node:
+        """Several nodes one after the other."""
+        parts = []
+        for _ in range(self._draw(st.integers(2, 4))):
+            parts.append(self.node(depth, taken))
+            taken = taken or _takes(parts[-1])
+        return "all", parts
+
     def node(self, depth: int, taken: bool) -> Node:
+        """One node; `taken` says that a byte of the frame has been taken before it."""
         draw = self._draw
-        kinds = ["bytes", "bytes", "set", "space", "text", "call"]
+        kinds = ["bytes", "set", "space", "text", "text", "call", "call", "call"]
         if depth:
-            kinds += ["all", "all", "either", "many"]
+            kinds += ["all", "all", "either", "either", "many", "many"]
         kind = draw(st.sampled_from(kinds))
         if kind == "all":
-            parts = []
-            for _ in range(draw(st.integers(1, 3))):
-                parts.append(self.node(depth - 1, taken))
-                taken = taken or _takes(parts[-1])
-            return "all", parts
+            return self.row(depth - 1, taken)
         if kind == "either":
             return "either", [self.node(depth - 1, taken) for _ in range(draw(st.integers(2, 3)))]
         if kind == "many":

@@ -19,7 +19,6 @@ SHORT_ESCAPES = {ord("b"): 8, ord("t"): 9, ord("n"): 10, ord("f"): 12, ord("r"):
     ord(character): ord(character) for character in '"\\/'
 }
 JSON_SPACE = b" \t\n\r"
-MOST_CONFIGURATIONS = 20_000  # of one set: more is a program that calls itself without end
 
 
 def within(ranges: Iterable[Range], low: int, high: int) -> list[Range]:
@@ -148,13 +147,19 @@ Configurations = frozenset[Configuration]
 class ReferenceMatcher:
     """Follows one text through `program`, a byte at a time.
 
+    Parameters
+    ----------
+    program : its first frame is the whole text
+    most : configurations at once
+
     Raises
     ------
-    RecursionError : a frame that calls itself without end before it takes a byte
+    RecursionError : more configurations than `most`, as where a frame calls itself without end
+        before it takes a byte
     """
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, most: int = 20_000) -> None:
+        self._program, self._most = program, most
         self._after: dict[tuple[Configurations, int], Configurations] = {}
         first = Configuration(self._start_of(0), (), 0)
         self._now = self._closure([first])
@@ -223,8 +228,8 @@ class ReferenceMatcher:
             if one in found:
                 continue
             found.add(one)
-            if len(found) > MOST_CONFIGURATIONS:
-                raise RecursionError("the program has too many courses at once")
+            if len(found) > self._most:
+                raise RecursionError(f"more than {self._most} courses at once")
             work += [self._entered(after) for after in self._pass(one)]
         stays = (Op.BYTE, Op.BYTES, Op.CHARACTER, Op.TEXT, Op.SPACE, Op.ACCEPT)
         return frozenset(one for one in found if self._op(one) in stays)
