@@ -1,0 +1,95 @@
+r"""Sets of characters by Unicode property, as ``\p{...}`` names them.
+
+General categories and what Python knows exactly are taken from there, so they are of the version of
+Unicode that `unicodedata` has.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+from sampler.grammar.characters import ALL, LAST, Ranges, complement, general_category, of, union
+
+_CATEGORIES = {
+    "Letter": "L",
+    "Cased_Letter": "LC",
+    "Uppercase_Letter": "Lu",
+    "Lowercase_Letter": "Ll",
+    "Titlecase_Letter": "Lt",
+    "Modifier_Letter": "Lm",
+    "Other_Letter": "Lo",
+    "Mark": "M",
+    "Combining_Mark": "M",
+    "Nonspacing_Mark": "Mn",
+    "Spacing_Mark": "Mc",
+    "Enclosing_Mark": "Me",
+    "Number": "N",
+    "Decimal_Number": "Nd",
+    "digit": "Nd",
+    "Letter_Number": "Nl",
+    "Other_Number": "No",
+    "Punctuation": "P",
+    "punct": "P",
+    "Connector_Punctuation": "Pc",
+    "Dash_Punctuation": "Pd",
+    "Open_Punctuation": "Ps",
+    "Close_Punctuation": "Pe",
+    "Initial_Punctuation": "Pi",
+    "Final_Punctuation": "Pf",
+    "Other_Punctuation": "Po",
+    "Symbol": "S",
+    "Math_Symbol": "Sm",
+    "Currency_Symbol": "Sc",
+    "Modifier_Symbol": "Sk",
+    "Other_Symbol": "So",
+    "Separator": "Z",
+    "Space_Separator": "Zs",
+    "Line_Separator": "Zl",
+    "Paragraph_Separator": "Zp",
+    "Other": "C",
+    "Control": "Cc",
+    "cntrl": "Cc",
+    "Format": "Cf",
+    "Surrogate": "Cs",
+    "Private_Use": "Co",
+    "Unassigned": "Cn",
+}
+_CATEGORY_CODES = frozenset(_CATEGORIES.values())
+_HEX_DIGITS = of("0123456789ABCDEFabcdef")
+
+
+@cache
+def property_ranges(name: str) -> Ranges | None:
+    r"""The characters that ``\p{name}`` stands for, or None if `name` is not known."""
+    key, separator, value = name.partition("=")
+    if separator:
+        if key in ("gc", "General_Category"):
+            return _category(value)
+        return None
+    known = _BINARY.get(name)
+    return known() if known is not None else _category(name)
+
+
+def _category(name: str) -> Ranges | None:
+    code = _CATEGORIES.get(name, name)
+    if code not in _CATEGORY_CODES:
+        return None
+    if code == "LC":
+        return union(pair for part in ("Lu", "Ll", "Lt") for pair in general_category(part))
+    return general_category(code)
+
+
+def _where(holds: Callable[[str], bool]) -> Ranges:
+    return union((point, point) for point in range(LAST + 1) if holds(chr(point)))
+
+
+_BINARY: dict[str, Callable[[], Ranges]] = {
+    "Any": lambda: ALL,
+    "ASCII": lambda: ((0, 0x7F),),
+    "Assigned": lambda: complement(general_category("Cn")),
+    "ASCII_Hex_Digit": lambda: _HEX_DIGITS,
+    "AHex": lambda: _HEX_DIGITS,
+    "Uppercase": lambda: _where(str.isupper),
+    "Upper": lambda: _where(str.isupper),
+    "Lowercase": lambda: _where(str.islower),
+    "Lower": lambda: _where(str.islower),
+}
