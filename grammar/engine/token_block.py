@@ -1,0 +1,57 @@
+"""The tokens of a vocabulary as the kernels of the automaton see them: one block of addresses."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.grammar.engine.tokens import ByteTrie, TokenTrie
+from sampler.kernels.grammar import memory
+
+_NO_SLICES = -3  # a budget that no set of plain tokens has
+
+
+class TokenBlock:
+    """Leads the kernels to the arrays of `trie`, which is kept alive.
+
+    Attributes
+    ----------
+    address : where the block is; valid as long as this object lives
+    height : bytes of the longest token
+    """
+
+    def __init__(self, trie: TokenTrie) -> None:
+        self.trie = trie
+        self.height = trie.all.height
+        block = self._block = np.zeros(memory.TOKENS_SIZE, np.int64)
+        self.address = int(block.ctypes.data)
+        self._eos = np.asarray(trie.eos_token_ids, np.int32)
+        self._single_byte = trie.single_byte.astype(np.uint8)
+        self._put_trie(memory.ALL_TOKENS, trie.all)
+        self._put_trie(memory.REST_TOKENS, trie.rest)
+        self._put(memory.PLAIN_MASKS, trie.plain_masks)
+        self._put(memory.TOKEN_DATA, trie.data)
+        self._put(memory.TOKEN_STARTS, trie.starts)
+        self._put(memory.EOS, self._eos)
+        self._put(memory.SINGLE_BYTE, self._single_byte)
+        self._put(memory.TWO_QUOTES, trie.two_quotes)
+        self._put(memory.THREE_QUOTES, trie.three_quotes)
+        block[memory.VOCAB_SIZE] = trie.vocab_size
+        block[memory.MASK_SIZE] = trie.plain_masks.shape[1]
+        block[memory.HEIGHT] = self.height
+        block[memory.PLAIN_BUDGET] = trie.plain_budget if self._spells_plain() else _NO_SLICES
+
+    def _spells_plain(self) -> bool:
+        """Whether each byte of a plain token is a token by itself."""
+        used = np.unique(self.trie.all.node_byte)
+        plain = used[(used >= 0x20) & (used <= 0xF4) & (used != 0xC0) & (used != 0xC1)]
+        return bool(self.trie.single_byte[plain].all())
+
+    def _put_trie(self, field: int, trie: ByteTrie) -> None:
+        self._put(field, trie.node_byte)
+        self._put(field + memory.SUBTREE_SIZE, trie.subtree_size)
+        self._put(field + memory.NODE_DEPTH, trie.node_depth)
+        self._put(field + memory.FIRST_TOKEN, trie.first_token)
+        self._put(field + memory.TOKEN_IDS, trie.token_ids)
+
+    def _put(self, field: int, array: npt.NDArray[np.generic]) -> None:
+        self._block[field] = array.ctypes.data
+        self._block[field + 1] = array.size

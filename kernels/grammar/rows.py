@@ -1,0 +1,305 @@
+"""The transitions of states, found when they are asked for.
+
+The row of a state has the bytes from the first to the last that it may take. An entry is `UNKNOWN`,
+`DEAD`, the next state, or an action (< 0): a text is followed as (state, base), where the base is
+the number of a pair (base below, state to return to), 0 is empty.
+
+    push (next, back): the base becomes (base, back), the state becomes `next`
+    pop:               the state becomes what the base returns to, the base the one below
+
+A call of a frame that closes is split off the stacks of a state when all of its configurations have
+it in common; so what happens between brackets is one state, wherever they stand.
+"""
+
+import numpy as np
+
+from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels.grammar.courses import (
+    BYTE,
+    BYTES,
+    CHARACTER,
+    SPACE,
+    TEXT,
+    WIDTH,
+    begin,
+    close,
+    enter,
+    intern,
+    row_of,
+    run_of,
+    sort,
+    take,
+)
+from sampler.kernels.grammar.decoder import (
+    ESCAPE,
+    KIND,
+    PAIR,
+    PAIR_ESCAPE,
+    RAW,
+    SETTLED_HEX,
+    SETTLED_TAIL,
+)
+from sampler.kernels.grammar.memory import (
+    ACTION_COUNT,
+    ACTIONS,
+    ARGUMENTS,
+    ASCII,
+    BROKEN,
+    BYTE_SETS,
+    CLASSES,
+    CONFIGURATIONS,
+    DEAD,
+    FOUND,
+    FRAME_CLOSES,
+    FRAME_STARTS,
+    LOW,
+    LOW_HALF,
+    OK,
+    OPS,
+    PATH,
+    POP,
+    RETURNED,
+    ROW_COUNT,
+    ROW_SIZE,
+    ROW_START,
+    ROWS,
+    RUN_STARTS,
+    RUNS,
+    SINGLE_BYTE,
+    SIZE,
+    SPELLING,
+    STACKS,
+    START,
+    STATE_SIZE,
+    STATES,
+    STATUS,
+    TEXT_CLASSES,
+    TEXT_ROWS,
+    TEXT_SIZE,
+    TEXTS,
+    TOKENS,
+    UNKNOWN,
+    block_at,
+    bytes_at,
+    has_room,
+    ints_at,
+    longs_at,
+    need,
+    pair,
+)
+
+_LAST_LEAD = 0xF4
+
+
+@kernel
+def _common_call(g: Array, count: int) -> int:
+    """The innermost call of a closing frame that is in the stacks of all `count` configurations."""
+    found, keys = longs_at(g, FOUND), longs_at(g, STACKS)
+    common = found[0] >> 32
+    for number in range(1, count):
+        stack = found[WIDTH * number] >> 32
+        while common != stack:  # what is below has a lower number
+            if common > stack:
+                common = keys[2 * common] >> 32
+            else:
+                stack = keys[2 * stack] >> 32
+    while common != 0:
+        call = (keys[2 * common] & LOW_HALF) - 1
+        if bytes_at(g, FRAME_CLOSES)[longs_at(g, ARGUMENTS)[call]]:
+            break
+        common = keys[2 * common] >> 32
+    return common
+
+
+@kernel
+def _above(g: Array, stack: int, bottom: int) -> int:
+    """`stack` without `bottom`, which is a part of it, and what is below."""
+    path = longs_at(g, PATH)
+    depth = np.int64(0)
+    while stack != bottom:
+        if not has_room(g, PATH, depth + 1):
+            return 0
+        path[depth] = stack
+        depth += 1
+        stack = longs_at(g, STACKS)[2 * stack] >> 32
+    above = np.int64(0)
+    for i in range(depth):
+        keys, at = longs_at(g, STACKS), 2 * path[depth - 1 - i]
+        above = pair(g, STACKS, above << 32 | (keys[at] & LOW_HALF), keys[at + 1], True)
+        if above == 0:
+            return 0
+    return above
+
+
+@kernel
+def interned(g: Array) -> int:
+    """The state of what is found, closed; 0 with a status, or if nothing is left of it."""
+    count = close(g)
+    if g[STATUS] != OK or count == 0:
+        return 0
+    sort(g, count)
+    return intern(g, count)
+
+
+@kernel
+def _push(g: Array, call: int, count: int) -> int:
+    """The entry for the `count` configurations found, which `call` is split off from."""
+    found = longs_at(g, FOUND)
+    for number in range(count):
+        at = WIDTH * number
+        above = _above(g, found[at] >> 32, call)
+        found[at] = above << 32 | (found[at] & LOW_HALF)
+    if g[STATUS] != OK:
+        return UNKNOWN
+    sort(g, count)
+    after = intern(g, count)
+    begin(g)
+    below = longs_at(g, STACKS)[2 * call]
+    enter(g, below & LOW_HALF, below >> 32, longs_at(g, STACKS)[2 * call + 1])
+    back = interned(g)
+    if g[STATUS] == OK and (back == 0 or g[RETURNED] != 0):
+        need(g, BROKEN, 0, 0)
+    number = g[ACTION_COUNT]
+    if g[STATUS] != OK or not has_room(g, ACTIONS, 2 * number + 2):
+        return UNKNOWN
+    actions = ints_at(g, ACTIONS)
+    actions[2 * number], actions[2 * number + 1] = after, back
+    g[ACTION_COUNT] = number + 1
+    return POP - 1 - number
+
+
+@kernel
+def _computed(g: Array, state: int, byte: int) -> int:
+    """The entry of `state` for `byte`; `UNKNOWN` with a status."""
+    at = state * STATE_SIZE
+    if not bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)[byte]:
+        return DEAD
+    begin(g)
+    first = np.int64(ints_at(g, STATES)[at + START])
+    for number in range(first, first + ints_at(g, STATES)[at + SIZE]):
+        take(g, number, byte)
+    count = close(g)
+    if g[STATUS] != OK:
+        return UNKNOWN
+    if g[RETURNED] != 0:
+        if count > 0:
+            need(g, BROKEN, 0, 0)
+            return UNKNOWN
+        return POP
+    if count == 0:
+        return DEAD
+    call = _common_call(g, count)
+    if call != 0:
+        return _push(g, call, count)
+    sort(g, count)
+    return intern(g, count)
+
+
+@inlined
+def _decoder_bounds(part: int) -> tuple[int, int]:
+    """The least and the greatest byte that may go on a part of a character."""
+    kind = part >> KIND
+    if kind < ESCAPE or SETTLED_TAIL <= kind < SETTLED_HEX:
+        return 0x80, 0xBF
+    if kind == ESCAPE:
+        return 0x22, 0x75
+    if kind == PAIR:
+        return 0x5C, 0x5C
+    return (0x75, 0x75) if kind == PAIR_ESCAPE else (0x30, 0x66)
+
+
+@kernel
+def _text_bounds(g: Array, text: int, place: int) -> tuple[int, int]:
+    """As `_decoder_bounds`, of a text; nothing with a status."""
+    if place >> 32 != 0:
+        return _decoder_bounds(place >> 32)
+    row = row_of(g, place)
+    if row == 0:
+        return 0, -1
+    begin, spelling = longs_at(g, TEXTS)[text + TEXT_CLASSES], longs_at(g, TEXTS)[text + SPELLING]
+    classes, rows = ints_at(g, CLASSES), ints_at(g, TEXT_ROWS)
+    low, high = (0x100, -1) if spelling == RAW else (0x5C, 0x5C)  # a backslash may begin any
+    for byte in range(0 if spelling == RAW else 0x20, 0x80):
+        if rows[row + classes[begin + ASCII + byte]] != 0:
+            low, high = min(low, byte), max(high, byte)
+    runs = classes[begin + RUNS]
+    for run in range(run_of(classes, begin, 0x80), runs):
+        if rows[row + classes[begin + RUN_STARTS + runs + run]] != 0:
+            return min(low, 0xC2), _LAST_LEAD
+    return low, high
+
+
+@kernel
+def _bounds(g: Array, number: int) -> tuple[int, int]:
+    """The least and the greatest byte that configuration `number` may take."""
+    at = WIDTH * number
+    configurations = longs_at(g, CONFIGURATIONS)
+    cell = configurations[at] & LOW_HALF
+    op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
+    if op == BYTE:
+        return argument, argument
+    if op == BYTES:
+        low, high = 0, 255
+        taken = bytes_at(g, BYTE_SETS)
+        while low <= high and taken[256 * argument + low] == 0:
+            low += 1
+        while low <= high and taken[256 * argument + high] == 0:
+            high -= 1
+        return low, high
+    if op == TEXT:
+        return _text_bounds(g, argument * TEXT_SIZE, configurations[at + 2])
+    if op == CHARACTER:
+        part = configurations[at + 2] >> 32
+        return _decoder_bounds(part) if part != 0 else (0x20, _LAST_LEAD)
+    return (0x09, 0x20) if op == SPACE else (0x100, -1)
+
+
+@kernel
+def lay_out(g: Array, state: int) -> None:
+    """None; makes the row of `state`, all unknown, if it has none."""
+    states, at = ints_at(g, STATES), state * STATE_SIZE
+    if states[at + ROW_START] != 0:
+        return
+    low, high = np.int64(0x100), np.int64(-1)
+    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
+        least, greatest = _bounds(g, number)
+        if least <= greatest:
+            low, high = min(low, least), max(high, greatest)
+    if g[STATUS] != OK:
+        return
+    size = max(high - low + 1, 0)
+    if has_room(g, ROWS, g[ROW_COUNT] + size):
+        states[at + LOW], states[at + ROW_SIZE] = low, size
+        states[at + ROW_START] = g[ROW_COUNT]
+        g[ROW_COUNT] += size
+
+
+@kernel
+def entry(g: Array, state: int, byte: int) -> int:
+    """The entry of `state` for `byte`; `UNKNOWN` with a status."""
+    lay_out(g, state)
+    if g[STATUS] != OK:
+        return UNKNOWN
+    states, at = ints_at(g, STATES), state * STATE_SIZE
+    offset = byte - states[at + LOW]
+    if offset < 0 or offset >= states[at + ROW_SIZE]:
+        return DEAD
+    slot = states[at + ROW_START] + offset
+    known = np.int64(ints_at(g, ROWS)[slot])
+    if known == UNKNOWN:
+        known = _computed(g, state, byte)
+        ints_at(g, ROWS)[slot] = known
+    return known
+
+
+@kernel
+def start(address: int) -> int:
+    """The state at the beginning of all texts; 0 with a status, or if there is no text."""
+    g = block_at(address)
+    g[STATUS] = OK
+    begin(g)
+    enter(g, np.int64(ints_at(g, FRAME_STARTS)[0]), 0, 0)
+    state = interned(g)
+    if g[STATUS] == OK and g[RETURNED] != 0:
+        need(g, BROKEN, 0, 0)
+    return state
