@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from sampler.grammar.text.regex import parse_regex
-
-from sampler.errors import UnsupportedSchemaError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.schema.merge import Condition, Numbers, Strings
@@ -16,6 +13,7 @@ from sampler.grammar.text.formats import FORMATS
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import numbers as spelled_numbers
+from sampler.grammar.text.regex import parse_regex
 from sampler.grammar.text.terms import Term, current_pool
 
 
@@ -59,18 +57,14 @@ class Texts:
             if condition.keyword == "format":
                 self._conditions[key] = FORMATS[condition.value](self._pool)
             else:
-                self._conditions[key] = self._pattern(condition)
+                self._conditions[key] = self._pool.interned(
+                    (parse_regex, condition.value),
+                    lambda: parse_regex(
+                        condition.value, self._pool, search=True, pointer=condition.where
+                    ),
+                )
         term = self._conditions[key]
         return term if condition.holds else ~term
-
-    def _pattern(self, condition: Condition) -> Term:
-        try:
-            return self._pool.interned(
-                (parse_regex, condition.value),
-                lambda: parse_regex(condition.value, self._pool, search=True),
-            )
-        except UnsupportedSchemaError as error:
-            raise UnsupportedSchemaError(str(error), "pattern", condition.where) from error
 
     def words(self, words: Iterable[str]) -> Term:
         """The texts `words`."""
