@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from sampler.grammar.text.partitions import Partition
+from sampler.grammar.characters import Ranges
+from sampler.grammar.text.partitions import Event, Partition
 from sampler.grammar.text.terms import (
     Alternation,
     Automaton,
@@ -54,30 +55,36 @@ def matches(term: Term, text: str) -> bool:
 def alphabet(term: Term) -> Partition:
     """A partition into classes that no derivative of `term`, of any order, tells apart."""
     if term.alphabet is None:
-        pool = term.pool
-        refined = pool.partitions.whole
-        for leaf in _leaf_partitions(term):
-            refined = pool.partitions.refine(refined, leaf)[0]
-        term.alphabet = refined
+        sets, points = _leaves(term)
+        events: list[Event] = []
+        for number, ranges in enumerate(sets):
+            for low, high in ranges:
+                events += ((low, 1 << number), (high + 1, -1 << number))
+        for number, character in enumerate(points, 1):
+            label, point = number << len(sets), ord(character)
+            events += ((point, label), (point + 1, -label))
+        term.alphabet = term.pool.partitions.of_events(events)
     return term.alphabet
 
 
-def _leaf_partitions(term: Term) -> Iterable[Partition]:
-    found: dict[Partition, None] = {}
+def _leaves(term: Term) -> tuple[list[Ranges], set[str]]:
+    """The sets of characters in `term`, and the characters of its words and automata."""
+    sets: list[Ranges] = []
+    points: set[str] = set()
     seen, pending = {term}, [term]
     while pending:
         at = pending.pop()
-        parts = PARTS[type(at)](at) if type(at) in PARTS else ()
         if isinstance(at, Characters):
-            found[at.partition] = None
+            sets.append(at.ranges)
         elif isinstance(at, Words):
-            points = {*"".join(at.table.words[at.low : at.high])}
-            found[at.pool.partitions.of_points(sorted(map(ord, points)))] = None
+            points.update(*at.table.words[at.low : at.high])
         elif isinstance(at, Automaton):
-            found[_symbols(at)] = None
-        pending += [part for part in parts if part not in seen]
-        seen.update(parts)
-    return found
+            points.update(at.machine.symbols)
+        elif type(at) in PARTS:
+            parts = [part for part in PARTS[type(at)](at) if part not in seen]
+            pending += parts
+            seen.update(parts)
+    return sets, points
 
 
 def refined(pool: TermPool, rows: Sequence[Row]) -> tuple[Partition, Iterable[tuple[Term, ...]]]:

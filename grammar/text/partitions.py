@@ -10,14 +10,15 @@ Rejected design: sets of ranges, intersected for each pair of derivatives. A cla
 properties has hundreds of ranges, and the same two of them meet in every state.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from sampler.grammar.characters import Ranges
 
-Run = tuple[int, int]  # first code point, label
+Event = tuple[int, int]  # a code point, and what is added to the label from there on
 
-_FIRST_SURROGATE, _BEYOND_SURROGATES = 0xD800, 0xE000
+_FIRST_SURROGATE, _BEYOND_SURROGATES, _BEYOND_LAST = 0xD800, 0xE000, 0x110000
 
 
 class Partition:
@@ -68,76 +69,70 @@ class Partitions:
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], Partition] = {}
         self._refinements: dict[tuple[Partition, Partition], Refinement] = {}
-        self.whole = self.of_runs([(0, 0)])
+        self.whole = self.of_runs([0], [0])
 
     def __len__(self) -> int:
         return len(self._known) + len(self._refinements)
 
-    def of_runs(self, runs: Iterable[Run]) -> Partition:
-        """The partition whose classes are the runs of equal labels; the first run starts at 0."""
-        numbers: dict[int, int] = {}
-        starts: list[int] = []
+    def of_runs(self, starts: Sequence[int], labels: Sequence[int]) -> Partition:
+        """The partition whose classes are the runs of equal labels; `starts` ascends from 0."""
+        before = bisect_left(starts, _FIRST_SURROGATE)
+        after = bisect_right(starts, _BEYOND_SURROGATES)
+        starts = [*starts[:before], _FIRST_SURROGATE, _BEYOND_SURROGATES, *starts[after:]]
+        labels = [*labels[:before], -1, *labels[after - 1 :]]
+        numbers = {-1: 0}
+        kept: list[int] = []
         ids: list[int] = []
-        for start, label in _around_surrogates(runs):
-            number = 0 if label is None else numbers.setdefault(label, len(numbers) + 1)
-            if not ids or ids[-1] != number:
-                starts.append(start)
+        last = -1
+        for start, label in zip(starts, labels, strict=True):
+            number = numbers.setdefault(label, len(numbers))
+            if number != last:
+                kept.append(start)
                 ids.append(number)
-        key = (tuple(starts), tuple(ids))
+                last = number
+        key = (tuple(kept), tuple(ids))
         known = self._known.get(key)
         return known or self._known.setdefault(key, Partition(*key))
 
     def of_ranges(self, ranges: Ranges) -> Partition:
         """The partition into `ranges` and everything else."""
-        runs: list[Run] = [(0, 0)]
-        for low, high in ranges:
-            runs += ((low, 1), (high + 1, 0))
-        return self.of_runs(runs)
+        return self.of_events(event for low, high in ranges for event in ((low, 1), (high + 1, -1)))
 
     def of_points(self, points: Iterable[int]) -> Partition:
-        """The partition where each of `points` (ascending) is alone, beside everything else."""
-        runs: list[Run] = [(0, 0)]
-        for point in points:
-            runs += ((point, point + 1), (point + 1, 0))
-        return self.of_runs(runs)
+        """The partition where each of `points` is alone, beside everything else."""
+        events: list[Event] = []
+        for label, point in enumerate(points, 1):
+            events += ((point, label), (point + 1, -label))
+        return self.of_events(events)
+
+    def of_events(self, events: Iterable[Event]) -> Partition:
+        """The partition by the sum of the events up to each code point; sums are >= 0."""
+        changes = {0: 0}
+        for start, change in events:
+            changes[start] = changes.get(start, 0) + change
+        changes.pop(_BEYOND_LAST, None)
+        starts = sorted(changes)
+        return self.of_runs(starts, [*accumulate(map(changes.__getitem__, starts))])
 
     def refine(self, left: Partition, right: Partition) -> Refinement:
         """The common refinement, and for each of its classes the one of `left` and of `right`."""
         known = self._refinements.get((left, right))
         if known is None:
-            refined = self.of_runs(_merged_runs(left, right))
+            refined = self.of_runs(*_merged(left, right))
             known = refined, refined.projection(left), refined.projection(right)
             self._refinements[left, right] = known
         return known
 
 
-def _around_surrogates(runs: Iterable[Run]) -> Iterable[tuple[int, int | None]]:
-    """The runs cut at the surrogates, which become a run of their own; empty runs are left out."""
-    pending: Run | None = None
-    is_before = True
-    for start, label in (*runs, (0x110000, -1)):
-        if pending is not None and pending[0] < start:
-            if is_before and start > _FIRST_SURROGATE:
-                is_before = False
-                if pending[0] < _FIRST_SURROGATE:
-                    yield pending
-                yield _FIRST_SURROGATE, None
-            if is_before:
-                yield pending
-            elif start > _BEYOND_SURROGATES:
-                yield max(pending[0], _BEYOND_SURROGATES), pending[1]
-        pending = (start, label)
-
-
-def _merged_runs(left: Partition, right: Partition) -> list[Run]:
+def _merged(left: Partition, right: Partition) -> tuple[list[int], list[int]]:
     starts = sorted({*left.starts, *right.starts})
     width = right.count
-    runs: list[Run] = []
-    at_left = at_right = -1
+    of_left = dict(zip(left.starts, left.ids, strict=True))
+    of_right = dict(zip(right.starts, right.ids, strict=True))
+    labels = []
+    at_left = at_right = 0
     for start in starts:
-        if at_left + 1 < len(left.starts) and left.starts[at_left + 1] == start:
-            at_left += 1
-        if at_right + 1 < len(right.starts) and right.starts[at_right + 1] == start:
-            at_right += 1
-        runs.append((start, left.ids[at_left] * width + right.ids[at_right]))
-    return runs
+        at_left = of_left.get(start, at_left)
+        at_right = of_right.get(start, at_right)
+        labels.append(at_left * width + at_right)
+    return starts, labels

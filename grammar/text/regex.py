@@ -17,12 +17,11 @@ from sampler.grammar.text.regex_tree import (
     Chain,
     Choice,
     Count,
-    End,
+    Edge,
+    Literal,
     Look,
     Node,
     Set,
-    Start,
-    has_assertions,
 )
 from sampler.grammar.text.terms import Alternation, Concat, Term, TermPool
 
@@ -46,8 +45,13 @@ def parse_regex(
     UnsupportedSchemaError : back-references and other syntax that is not supported
     GrammarLimitError : nested too deeply, or too large
     """
-    tree = parse_syntax(pattern, max_depth, pointer)
-    return _Translator(pool, pointer).whole(tree, open_start=search, open_end=search)
+    key = (pattern, search, max_depth)
+    known = pool.patterns.get(key)
+    if known is None:
+        tree = parse_syntax(pattern, max_depth, pointer)
+        known = _Translator(pool, pointer).whole(tree, open_start=search, open_end=search)
+        pool.patterns[key] = known
+    return known
 
 
 _MOST_STARTS = 16  # parts at the beginning of a chain that are told apart by ^
@@ -82,7 +86,7 @@ class _Translator:
     def before(self, node: Node, rest: Term) -> Term:
         """`node` and then `rest`, which goes on to the end of the text."""
         pool = self.pool
-        if not has_assertions(node):
+        if not node.has_assertions:
             return pool.before(self.plain(node), rest)
         match node:
             case Choice(options):
@@ -93,7 +97,7 @@ class _Translator:
                 return rest
             case Count():
                 return pool.before(self.alone(node), rest)
-            case End():
+            case Edge(False):
                 return self.met(pool.epsilon, rest, is_negated=False)
             case Look(inner, True, is_negated):
                 return self.met(self.before(inner, pool.anything), rest, is_negated)
@@ -110,7 +114,7 @@ class _Translator:
         """`node` with its assertions as leaves, whatever follows it."""
         pool = self.pool
         match node:
-            case Set() | Chain() | Choice() | Count() if not has_assertions(node):
+            case _ if not node.has_assertions:
                 return self.plain(node)
             case Choice(options):
                 return pool.alternation([self.alone(option) for option in options])
@@ -118,10 +122,8 @@ class _Translator:
                 return pool.concat([self.alone(part) for part in parts])
             case Count(inner, low, high):
                 return pool.repeat(self.alone(inner), low, high)
-            case Start():
-                return behind(pool.epsilon)
-            case End():
-                return ahead(pool.epsilon)
+            case Edge(is_start):
+                return behind(pool.epsilon) if is_start else ahead(pool.epsilon)
             case Look(inner, True, is_negated):
                 return ahead(self.before(inner, pool.anything), is_negated)
             case Look(inner, False, is_negated):
@@ -142,6 +144,8 @@ class _Translator:
         """`node`, which has no assertions."""
         pool = self.pool
         match node:
+            case Literal(text):
+                return pool.literal(text)
             case Set(ranges):
                 return pool.characters(ranges)
             case Choice(options):
@@ -157,6 +161,9 @@ class _Translator:
         literal = ""
         for part in parts:
             match part:
+                case Literal(text):
+                    literal += text
+                    continue
                 case Set(((low, high),)) if low == high:
                     literal += chr(low)
                     continue
@@ -169,14 +176,13 @@ class _Translator:
 def _by_start(node: Node) -> tuple[list[Node], list[Node]]:
     """`node` as alternatives that only match at the beginning of the text, and all others."""
     match node:
-        case Start():
+        case Edge(True):
             return [EMPTY], []
-        case Choice(options) if has_assertions(node):
+        case Choice(options) if node.has_assertions:
             pairs = [_by_start(option) for option in options]
-            return [a for found, _ in pairs for a in found], [
-                b for _, found in pairs for b in found
-            ]
-        case Chain((first, *_)) if has_assertions(first):
+            at_start = [part for found, _ in pairs for part in found]
+            return at_start, [part for _, found in pairs for part in found]
+        case Chain((first, *_)) if first.has_assertions:
             return _chain_by_start(node.parts)
     return [], [node]
 
@@ -187,7 +193,7 @@ def _chain_by_start(parts: tuple[Node, ...]) -> tuple[list[Node], list[Node]]:
     for at, part in enumerate(parts[:_MOST_STARTS]):
         rest = parts[at + 1 :]
         anchored, others = _by_start(part)
-        at_start += [Chain((option, *rest)) for option in anchored if option != EMPTY]
+        at_start += [Chain((option, *rest)) for option in anchored if option is not EMPTY]
         found = anywhere if at == 0 else at_start  # all before may be nothing, at the beginning
         found += [Chain((option, *rest)) for option in others]
         if EMPTY not in anchored:
@@ -201,4 +207,6 @@ def _looks_ahead(node: Node) -> bool:
             return any(map(_looks_ahead, parts))
         case Count(inner) | Look(inner, False):
             return _looks_ahead(inner)
-    return isinstance(node, End | Look)
+        case Edge(is_start):
+            return not is_start
+    return isinstance(node, Look)

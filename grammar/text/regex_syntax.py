@@ -16,12 +16,23 @@ from sampler.errors import GrammarError, GrammarLimitError, UnsupportedSchemaErr
 from sampler.grammar import characters
 from sampler.grammar.characters import Ranges
 from sampler.grammar.text import letter_case
-from sampler.grammar.text.regex_tree import EMPTY, Chain, Choice, Count, End, Look, Node, Set, Start
+from sampler.grammar.text.regex_tree import (
+    EMPTY,
+    Chain,
+    Choice,
+    Count,
+    Edge,
+    Literal,
+    Look,
+    Node,
+    Set,
+)
 from sampler.grammar.text.unicode_properties import property_ranges
 
 MAX_REPEAT = 1_000_000_000
 MAX_ATOMS = 100_000  # characters, classes and groups of one expression
 
+_LITERAL = re.compile(r"""[\w !"#%&',/:;<=>@`~-]+""")
 _QUANTIFIER = re.compile(r"\*|\+|\?|\{([0-9]+)(?:(,)([0-9]*))?\}")
 _GROUP_NAME = re.compile(r"\(\?P?<([^\W\d][\w$]*|\$[\w$]*)>")
 _COMMENT = re.compile(r"\(\?#[^)]*\)")
@@ -127,10 +138,23 @@ class _Parser:
     def chain(self) -> Node:
         parts: list[Node] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
-            part = self.quantified(self.atom())
-            if part != EMPTY:
+            part = self.literal() or self.quantified(self.atom())
+            if part is not EMPTY:
                 parts.append(part)
         return parts[0] if len(parts) == 1 else Chain(tuple(parts))
+
+    def literal(self) -> Node | None:
+        """Characters that are all themselves, but for one that is repeated."""
+        found = None if self.flags.i else _LITERAL.match(self.text, self.at)
+        if found is None:
+            return None
+        end = found.end()
+        if _QUANTIFIER.match(self.text, end) or self.text.startswith("{,", end):
+            end -= 1
+        if end == self.at:
+            return None
+        literal, self.at = self.text[self.at : end], end
+        return Literal(literal)
 
     def quantified(self, node: Node) -> Node:
         if self.text.startswith("{,", self.at):
@@ -138,7 +162,7 @@ class _Parser:
         found = _QUANTIFIER.match(self.text, self.at)
         if found is None:
             return node
-        if isinstance(node, Start | End) or self.text[self.at - 2 : self.at] in ("\\b", "\\B"):
+        if isinstance(node, Edge) or self.text[self.at - 2 : self.at] in ("\\b", "\\B"):
             self.fail("nothing to repeat")
         low, high = _bounds(found)
         if high is not None and high < low:
@@ -166,7 +190,7 @@ class _Parser:
         if sign in "^$":
             return self.edge(sign == "^")
         if sign == ".":
-            return Set(characters.ALL if self.flags.s else _NOT_LINE_END)
+            return Set(characters.ALL if self.flags.s else NOT_LINE_END)
         if sign == "[":
             return Set(self.character_class())
         if sign == "\\":
@@ -176,15 +200,14 @@ class _Parser:
     def edge(self, is_start: bool) -> Node:
         if self.flags.m:
             ends = Set(characters.LINE_END)
-            at_end: Node = Start() if is_start else End()
-            return Choice((at_end, Look(ends, is_ahead=not is_start, is_negated=False)))
-        return Start() if is_start else End()
+            return Choice((Edge(is_start), Look(ends, not is_start, is_negated=False)))
+        return Edge(is_start)
 
     def assertion(self) -> Node | None:
         if self.take("A"):
-            return Start()
+            return Edge(is_start=True)
         if self.take("z") or self.take("Z"):
-            return End()
+            return Edge(is_start=False)
         if self.take("b"):
             return Choice((self.word_edge(False, True), self.word_edge(True, False)))
         if self.take("B"):
@@ -320,7 +343,7 @@ class _Parser:
         return characters.complement(ranges) if found[1] == "P" else ranges
 
 
-_NOT_LINE_END = characters.complement(characters.LINE_END)
+NOT_LINE_END = characters.complement(characters.LINE_END)
 
 
 def _bounds(quantifier: re.Match[str]) -> tuple[int, int | None]:

@@ -1,70 +1,96 @@
 """What a regular expression is made of, once its flags and classes have been read."""
 
-from dataclasses import dataclass
-
 from sampler.grammar.characters import Ranges
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Node:
+    """A part of a regular expression.
+
+    Attributes
+    ----------
+    has_assertions : whether anything in it looks at what stands around it
+    """
+
+    __slots__ = ("has_assertions",)
+
+    has_assertions: bool
+
+
+class Literal(Node):
+    """The text itself."""
+
+    __slots__ = ("text",)
+    __match_args__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.has_assertions = False
+
+
+class Set(Node):
     """One character out of a set."""
 
-    ranges: Ranges
+    __slots__ = ("ranges",)
+    __match_args__ = ("ranges",)
+
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges = ranges
+        self.has_assertions = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Node):
     """One part after the other; no part is the empty text."""
 
-    parts: tuple["Node", ...]
+    __slots__ = ("parts",)
+    __match_args__ = ("parts",)
+
+    def __init__(self, parts: tuple[Node, ...]) -> None:
+        self.parts = parts
+        self.has_assertions = any([part.has_assertions for part in parts])
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Node):
     """Any one of the options."""
 
-    options: tuple["Node", ...]
+    __slots__ = ("options",)
+    __match_args__ = ("options",)
+
+    def __init__(self, options: tuple[Node, ...]) -> None:
+        self.options = options
+        self.has_assertions = any([option.has_assertions for option in options])
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Node):
     """`node` from `low` to `high` times; `high` None is without end."""
 
-    node: "Node"
-    low: int
-    high: int | None
+    __slots__ = ("high", "low", "node")
+    __match_args__ = ("node", "low", "high")
+
+    def __init__(self, node: Node, low: int, high: int | None) -> None:
+        self.node, self.low, self.high = node, low, high
+        self.has_assertions = node.has_assertions
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Node):
     """Nothing, where `node` matches what follows (or precedes), or does not if it is negated."""
 
-    node: "Node"
-    is_ahead: bool
-    is_negated: bool
+    __slots__ = ("is_ahead", "is_negated", "node")
+    __match_args__ = ("node", "is_ahead", "is_negated")
+
+    def __init__(self, node: Node, is_ahead: bool, is_negated: bool) -> None:
+        self.node, self.is_ahead, self.is_negated = node, is_ahead, is_negated
+        self.has_assertions = True
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Nothing, at the beginning of the text."""
+class Edge(Node):
+    """Nothing, at the beginning or at the end of the text."""
+
+    __slots__ = ("is_start",)
+    __match_args__ = ("is_start",)
+
+    def __init__(self, is_start: bool) -> None:
+        self.is_start = is_start
+        self.has_assertions = True
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """Nothing, at the end of the text."""
-
-
-Node = Set | Chain | Choice | Count | Look | Start | End
 EMPTY = Chain(())
-
-
-def has_assertions(node: Node) -> bool:
-    """Whether anything in `node` looks at what stands around it."""
-    match node:
-        case Set():
-            return False
-        case Chain(parts) | Choice(parts):
-            return any(map(has_assertions, parts))
-        case Count(inner):
-            return has_assertions(inner)
-    return True

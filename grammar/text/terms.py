@@ -248,11 +248,13 @@ class TermPool:
     epsilon : the language of the empty text alone
     character : any one code point
     anything : all texts
+    patterns : regular expressions that have been read, by what they were read with
     """
 
     def __init__(self) -> None:
         self.partitions = Partitions()
         self._terms: dict[Any, Term] = {}
+        self.patterns: dict[Hashable, Term] = {}
         self._word_count = 0  # of tables
         self._tables: dict[tuple[str, ...], WordTable] = {}
         self.empty = Term(self, False, INFINITE, -1)
@@ -262,7 +264,7 @@ class TermPool:
         self.anything = self.repeat(self.character, 0)
 
     def __len__(self) -> int:
-        return len(self._terms) + len(self.partitions) + self._word_count // 8
+        return len(self._terms) + len(self.partitions) + len(self.patterns) + self._word_count // 8
 
     def interned(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The term kept under `key`, made by `make` the first time."""
@@ -273,7 +275,10 @@ class TermPool:
 
     def characters(self, ranges: Iterable[tuple[int, int]]) -> Term:
         """One code point out of `ranges`, which may overlap and stand in any order."""
-        return self._characters(characters.intersection(characters.union(ranges), SCALARS))
+        united = characters.union(ranges)
+        if united and united[-1][1] >= SCALARS[0][1]:
+            united = characters.intersection(united, SCALARS)
+        return self._characters(united)
 
     def _characters(self, ranges: Ranges) -> Term:
         if not ranges:
