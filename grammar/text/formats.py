@@ -34,7 +34,8 @@ FORMATS: dict[str, Callable[[TermPool], Term]] = {
 
 _YEARS = "years from 0001 to 9999"
 _LABELS = (
-    "labels of up to 3 characters beyond ASCII in 36, or 8 in 16, none of which depends on others"
+    "labels with up to 3 characters beyond ASCII among 43, 8 among 22 or 11 among 13, "
+    "none of which depends on its neighbours"
 )
 NARROWED = {
     "date": _YEARS,

@@ -1,6 +1,6 @@
 """Names and addresses of hosts, and mailboxes at them (RFC 1123, 4291, 5321, 6531)."""
 
-from sampler.grammar.text.idn import international_label, international_name
+from sampler.grammar.text.idn import international_label, international_name, without_hyphens
 from sampler.grammar.text.parts import Part, Parts
 from sampler.grammar.text.terms import Term, TermPool
 
@@ -31,15 +31,14 @@ def hostname(pool: TermPool) -> Term:
     encoded = parts.sequence(
         parts.one_of("Xx"), parts.one_of("Nn"), "--", parts.repeat(parts.one_of("A-Za-z0-9-"))
     )
-    label = parts.both(ascii_label(parts), pool.complement(encoded))
-    last = parts.both(label, pool.complement(parts.repeat(parts.one_of("0-9"))))
-    name = parts.sequence(parts.repeat(parts.sequence(label, ".")), last)
-    return parts.both(name, _up_to(parts, MAX_NAME))
+    return _name(parts, parts.both(ascii_label(parts), pool.complement(encoded)))
 
 
 def idn_hostname(pool: TermPool) -> Term:
     """Labels as in a hostname, or of other scripts (RFC 5890)."""
-    return pool.alternation([hostname(pool), international_name(pool)])
+    parts = Parts(pool)
+    plain = _name(parts, without_hyphens(parts, ascii_label(parts)))
+    return parts.either(plain, international_name(pool))
 
 
 def email(pool: TermPool) -> Term:
@@ -93,6 +92,12 @@ def _groups(parts: Parts, last: Term, least_gap: int) -> Term:
             right.append(parts.sequence(parts.repeat(before, 0, most - count - 2), last))
         forms.append(parts.sequence(left, "::", parts.either(*right)))
     return parts.either(*forms)
+
+
+def _name(parts: Parts, label: Term) -> Term:
+    last = parts.both(label, parts.pool.complement(parts.repeat(parts.one_of("0-9"))))
+    name = parts.sequence(parts.repeat(parts.sequence(label, ".")), last)
+    return parts.both(name, _up_to(parts, MAX_NAME))
 
 
 def _local_part(parts: Parts, more_atom: str, more_quoted: str) -> Term:

@@ -14,8 +14,11 @@ from sampler.grammar.text.parts import Parts
 from sampler.grammar.text.terms import Term, TermPool
 
 MAX_LABELS = 3  # so many names of 63 octets fit into the 253 of a whole name
-# How many characters beyond ASCII, in how many of a label, surely fit into 63 octets of Punycode.
-_WINDOWS = ((3, 36), (8, 16))
+# How many characters beyond ASCII, among how many of a label, surely fit into 63 octets: Punycode
+# (RFC 3492) writes the gaps between their sorted code points, which sum up to less than the last
+# code point times one more than the length, at most 1, 2, 3, 4, 5 digits for a gap below 1, 36,
+# 1261, 28886, 288886.
+_WINDOWS = ((3, 43), (8, 22), (11, 13))
 
 _DOTS = ".\u3002\uff0e\uff61"
 _SMALL_SCRIPTS = range(0xA1, 0x3130)
@@ -59,7 +62,7 @@ def international_name(pool: TermPool) -> Term:
     end = parts.one_of("A-Za-z0-9")
     letter = parts.one_of("A-Za-z")
     plain = [
-        _without_hyphens(parts, parts.sequence(first, parts.optional(inner, end)))
+        without_hyphens(parts, parts.sequence(first, parts.optional(inner, end)))
         for first in (end, letter)
     ]
     forward = parts.either(plain[0], _forward(parts))
@@ -75,7 +78,7 @@ def international_name(pool: TermPool) -> Term:
     return parts.both(parts.either(*names), pool.complement(numbered))
 
 
-def _without_hyphens(parts: Parts, label: Term) -> Term:
+def without_hyphens(parts: Parts, label: Term) -> Term:
     """The labels without hyphens in third and fourth position, where encodings are told."""
     anything = parts.one_of("\0-\U0010ffff")
     return parts.both(
@@ -93,7 +96,7 @@ def _forward(parts: Parts, ascii_first: Term | None = None) -> Term:
     last = parts.sequence(parts.either(letter, alphanumeric), parts.repeat(mark))
     inner = parts.repeat(parts.either(letter, mark, alphanumeric, "-"))
     label = parts.sequence(first, parts.either(parts.repeat(mark), parts.sequence(inner, last)))
-    return _fitting(parts, _without_hyphens(parts, label))
+    return _fitting(parts, without_hyphens(parts, label))
 
 
 def _backward(parts: Parts) -> Term:
@@ -101,7 +104,7 @@ def _backward(parts: Parts) -> Term:
     letter = parts.pool.characters(_characters().right_to_left)
     last = parts.either(letter, parts.one_of("0-9"))
     label = parts.sequence(letter, parts.optional(parts.repeat(parts.either(last, "-")), last))
-    return _fitting(parts, _without_hyphens(parts, label))
+    return _fitting(parts, without_hyphens(parts, label))
 
 
 def _fitting(parts: Parts, label: Term) -> Term:

@@ -106,6 +106,7 @@ class Magnitudes:
         scales = [edge.scale for edge in (low, high) if edge is not None and edge.digits]
         self._greatest_scale = max([*scales, syntax.greatest_scale]) + 1
         self._least_scale = min([*scales, syntax.least_scale, -self._step_places]) - 1
+        self._known: dict[Mantissa, Mantissa | None] = {}  # most digits lead to the same state
         self._inner_scale = self._scale_far_inside()
         self._most_places = syntax.most_places
         if step is not None:  # room to spell out a bound wherever an exponent may follow
@@ -177,6 +178,11 @@ class Magnitudes:
         """`state` without what no longer matters, or None if nothing completes it."""
         if state is None:
             return None
+        if state not in self._known:
+            self._known[state] = self._settled(state)
+        return self._known[state]
+
+    def _settled(self, state: Mantissa) -> Mantissa | None:
         plainly, takes_exponent = self._completes_plainly(state), self._takes_exponent(state)
         if not plainly and not (takes_exponent and self._completes_with_exponent(state)):
             return None

@@ -109,6 +109,7 @@ class Numbers:
 
 _NOT_NEGATIVE = Numbers(minimum=Bound(Fraction(0)))
 _POSITIVE = Numbers(minimum=Bound(Fraction(0), excluded=True))
+_INTEGERS = Numbers(step=Fraction(1))
 _ONE = Bound(Fraction(1))
 
 
@@ -136,12 +137,14 @@ def numbers(
     integer : only numbers without a fractional part; in canonical spelling without a point, too
     multiple_of : > 0 and a decimal number; None is no step
     """
-    step = common_multiple(multiple_of, Fraction(1)) if integer else multiple_of
-    return spelled(pool, Numbers(minimum, maximum, step), integer, spelling)
+    values = Numbers(minimum, maximum, multiple_of)
+    key = (numbers, values, integer, spelling)
+    return pool.interned(key, lambda: spelled(pool, values, integer, spelling))
 
 
 def spelled(pool: TermPool, values: Numbers, integer: bool, spelling: Spelling) -> Term:
-    """The spellings of `values`; when they are `integer`, in canonical spelling without a point."""
+    """The spellings of `values`, or of the integers among them."""
+    values = values & _INTEGERS if integer else values
     free = spelling is Spelling.FREE
     syntax = _FREE if free else _canonical(values, integer)
     parts = Parts(pool)
@@ -155,16 +158,16 @@ def spelled(pool: TermPool, values: Numbers, integer: bool, spelling: Spelling) 
 
 def narrowed(values: Numbers, integer: bool, spelling: Spelling) -> str | None:
     """Which spellings of `values` are left out, as a part of a warning; None if none are."""
+    values = values & _INTEGERS if integer else values
     ends = [bound for bound in (values.minimum, values.maximum) if bound is not None]
     if values.step is None and all(bound == Bound(Fraction(0)) for bound in ends):
         return None
     if spelling is Spelling.FREE:
-        scale = _FREE.greatest_scale
-        return f"exponents only after up to {scale} digits, or zeros behind the point"
+        return f"no exponents after {_FREE.greatest_scale} digits, or zeros behind the point"
     syntax = _canonical(values, integer)
     if syntax is _WHOLE:
         return None
-    return "no exponents" if syntax is _DECIMAL else "exponents only after one digit and a fraction"
+    return "no exponents" if syntax is _DECIMAL else "exponents only behind one digit from 1 to 9"
 
 
 def _canonical(values: Numbers, integer: bool) -> Syntax:
@@ -200,7 +203,8 @@ _machine = lru_cache(maxsize=4096)(Magnitudes)  # equal automata are the same on
 
 def _zero(parts: Parts, syntax: Syntax) -> Term:
     fraction = _fraction(parts, "0") if syntax.fraction else ""
-    return parts.sequence("0", fraction, _exponent(parts) if syntax is _FREE else "")
+    has_exponent = syntax is _FREE or syntax is _SCIENTIFIC
+    return parts.sequence("0", fraction, _exponent(parts) if has_exponent else "")
 
 
 def _natural(parts: Parts, has_zero: bool) -> Term:

@@ -9,7 +9,6 @@ from sampler.grammar.text.parts import Part, Parts
 from sampler.grammar.text.terms import Term, TermPool
 
 MAX_NESTING = 4
-MAX_COUNT = 99  # with two digits, so that counts compare digit by digit
 
 _SYNTAX = "$()*+./?[\\]^{|}"  # what a backslash makes stand for itself
 _PLAIN = "\0-#%-',--/->@-Z_-z~-\U0010ffff"  # all but those, and the slash
@@ -61,13 +60,18 @@ def _brackets(parts: Parts) -> Term:
 
 
 def _quantifier(parts: Parts) -> Term:
-    digit = parts.one_of("0-9")
-    number = parts.repeat(digit, 1, 2)
-    counts = [number, parts.sequence(number, ",")]
-    for low in range(MAX_COUNT + 1):
-        tens, ones = divmod(low, 10)
-        same_tens = parts.sequence(str(tens) if tens else "", parts.one_of(f"{ones}-9"))
-        more_tens = parts.sequence(parts.one_of(f"{tens + 1}-9"), digit) if tens < 9 else same_tens
-        counts.append(parts.sequence(f"{low},", parts.either(same_tens, more_tens)))
+    digit, above = parts.one_of("0-9"), parts.one_of("1-9")
+    number = parts.repeat(digit, 1, 3)
+    counts = [  # those whose order shows in one digit
+        number,
+        parts.sequence(number, ","),
+        parts.sequence(digit, ",", above, parts.repeat(digit, 1, 2)),
+        *(parts.sequence(f"{low},", parts.one_of(f"{low}-9")) for low in range(10)),
+        *(parts.sequence(f"{tens}0,{tens}", digit) for tens in range(1, 10)),
+        *(
+            parts.sequence(str(tens), digit, ",", parts.one_of(f"{tens + 1}-9"), digit)
+            for tens in range(1, 9)
+        ),
+    ]
     times = parts.either(parts.one_of("*+?"), parts.sequence("{", parts.either(*counts), "}"))
     return parts.optional(times, parts.optional("?"))
