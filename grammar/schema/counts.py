@@ -10,7 +10,7 @@ _MAX_STATES = 2000  # looked at
 
 def listed(dfa: TextDfa) -> tuple[str, ...] | None:
     """All texts, the shorter ones first, if there are up to `MAX_LISTED`; else None."""
-    texts = []
+    texts: list[str] = []
     for text in _texts(dfa):
         if text is None or len(texts) == MAX_LISTED:
             return None

@@ -4,7 +4,7 @@ The keys that are not named are parted into classes by the patterns that they ma
 class are under the same schemas, so a class has one node, and no key is in two classes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class Keys:
         return self._nodes.of(
             self._documents.place(part)
             for sheet in members.sheets
-            for part in _parts(sheet, name in sheet.get("properties", ()), name, self._matching)
+            for part in _parts(sheet, name, self._matching(sheet, name))
         )
 
     def _matching(self, sheet: Schema, name: str) -> set[str]:
@@ -113,7 +113,7 @@ class Keys:
             node = self._nodes.of(
                 self._documents.place(part)
                 for sheet in members.sheets
-                for part in _parts(sheet, False, "", lambda sheet, _, matched=matched: matched)
+                for part in _parts(sheet, None, matched)
             )
             if node is self._nodes.nothing:
                 continue
@@ -181,15 +181,12 @@ def _property_names(sheet: Schema) -> Any:
     return None if names in (True, {}) else names
 
 
-def _parts(
-    sheet: Schema, is_named: bool, name: str, matching: Callable[[Schema, str], Iterable[str]]
-) -> Iterator[Any]:
-    """What `sheet` says of one key (or of the keys of a class): schemas as they stand in it."""
+def _parts(sheet: Schema, name: str | None, matched: Container[str]) -> Iterator[Any]:
+    """What `sheet` says of a key (None: of those of a class) that these patterns match."""
     found = False
-    if is_named:
+    if name is not None and name in sheet.get("properties", ()):
         yield sheet.get("properties")[name]
         found = True
-    matched = matching(sheet, name)
     for pattern, part in sheet.get("patternProperties", {}).items():
         if pattern in matched:
             yield part

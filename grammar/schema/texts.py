@@ -1,7 +1,8 @@
 """The languages of texts that schemas speak of: strings, keys, numbers; each made once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Spelling, Text
@@ -15,6 +16,8 @@ from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import numbers as spelled_numbers
 from sampler.grammar.text.regex import parse_regex
 from sampler.grammar.text.terms import Term, current_pool
+
+_T = TypeVar("_T")
 
 
 class Texts:
@@ -57,7 +60,7 @@ class Texts:
             if condition.keyword == "format":
                 self._conditions[key] = FORMATS[condition.value](self._pool)
             else:
-                self._conditions[key] = self._pool.interned(
+                self._conditions[key] = self._kept(
                     (parse_regex, condition.value),
                     lambda: parse_regex(
                         condition.value, self._pool, search=True, pointer=condition.where
@@ -65,6 +68,10 @@ class Texts:
                 )
         term = self._conditions[key]
         return term if condition.holds else ~term
+
+    def _kept(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What is kept in the pool under `key`, so that all schemas share what is derived of it."""
+        return self._pool.interned(key, make)  # type: ignore[type-var]
 
     def words(self, words: Iterable[str]) -> Term:
         """The texts `words`."""
@@ -102,11 +109,9 @@ class Texts:
 
     # Texts.
 
-    # They are kept in the pool, so that all schemas share what has been derived of them.
-
     def text(self, term: Term, least: int = 0, most: int | None = None) -> Text | None:
         """The texts of `term` with a length from `least` to `most`, or None if there are none."""
-        return self._pool.interned(
+        return self._kept(
             (Text, term, self._spelling, least, most),
             lambda: text_of(term, self._spelling, least, most, self._budget),
         )
@@ -122,7 +127,7 @@ class Texts:
         """How the `numbers` and the `listed` ones are spelled, or None if there are none."""
         if not numbers and not listed:
             return None
-        return self._pool.interned(
+        return self._kept(
             (Numbers, numbers, listed, self._spelling), lambda: self._new_numbers(numbers, listed)
         )
 
@@ -161,7 +166,7 @@ class Texts:
 
     def dfa(self, term: Term) -> TextDfa:
         """The automaton of `term`."""
-        return self._pool.interned((TextDfa, term), lambda: TextDfa(term, self._budget))
+        return self._kept((TextDfa, term), lambda: TextDfa(term, self._budget))
 
 
 def _one_value(value: Fraction) -> Interval:
