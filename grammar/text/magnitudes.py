@@ -15,8 +15,10 @@ point after the digits have been read.
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# What has been read. The digits are all zero before INTEGER; from MARK on they are over.
-START, ZERO, ZERO_POINT, ZERO_FRACTION, INTEGER, POINT, FRACTION, MARK, SIGN, EXPONENT = range(10)
+from sampler.grammar.text.exponents import Exponent, is_between
+
+# What has been read. The digits are all zero before INTEGER.
+START, ZERO, ZERO_POINT, ZERO_FRACTION, INTEGER, POINT, FRACTION = range(7)
 # How the digits compare with those of a bound: the number of equal ones, or one of these.
 LESS, GREATER = -1, -2
 
@@ -76,17 +78,7 @@ class Mantissa(NamedTuple):
     places: int = 0
 
 
-class Power(NamedTuple):
-    """An exponent, `value` so far with `room` for more digits, to lie from `least` to `most`."""
-
-    phase: int
-    value: int
-    room: int | None
-    least: int | None
-    most: int | None
-
-
-State = Mantissa | Power
+State = Mantissa | Exponent
 
 
 class Magnitudes:
@@ -120,8 +112,8 @@ class Magnitudes:
 
     def step(self, state: Any, symbol: str) -> State | None:
         """The next state, or None where no number goes on with `symbol`."""
-        if isinstance(state, Power):
-            return _after_mark(state, symbol)
+        if isinstance(state, Exponent):
+            return state.after(symbol)
         if symbol in "eE":
             return self._mark(state)
         if symbol == ".":
@@ -135,13 +127,13 @@ class Magnitudes:
 
     def accepts(self, state: Any) -> bool:
         """Whether a number may end here."""
-        if isinstance(state, Power):
-            return state.phase == EXPONENT and _is_between(state.value, state.least, state.most)
+        if isinstance(state, Exponent):
+            return state.is_complete()
         if state.phase in (ZERO, ZERO_FRACTION):
             return self._low is None
         if state.phase not in (INTEGER, FRACTION) or not self._is_multiple(state):
             return False
-        return _is_between(state.scale, *self._scales(state))
+        return is_between(state.scale, *self._scales(state))
 
     # How digits change the state.
 
@@ -263,13 +255,13 @@ class Magnitudes:
             least = shift if least is None else max(least, shift)
         return None if least is not None and most is not None and least > most else (least, most)
 
-    def _mark(self, state: Mantissa) -> Power | None:
+    def _mark(self, state: Mantissa) -> Exponent | None:
         if state.phase in (START, ZERO_POINT, POINT) or not self._takes_exponent(state):
             return None
         exponents = self._exponents(state)
         if exponents is None:
             return None
-        return Power(MARK, 0, self._syntax.exponent_digits, *exponents)
+        return Exponent(True, None, self._syntax.exponent_digits, *exponents)
 
     # What can be completed.
 
@@ -353,35 +345,3 @@ def _shift_to_multiple(remainder: int, units: int) -> int | None:
             return shift
         remainder = remainder * 10 % units
     return None
-
-
-def _is_between(value: int, least: int | None, most: int | None) -> bool:
-    return (least is None or value >= least) and (most is None or value <= most)
-
-
-def _after_mark(state: Power, symbol: str) -> Power | None:
-    """The next state of an exponent, or None where nothing completes it."""
-    _, value, room, least, most = state
-    if symbol in "+-":
-        if state.phase != MARK:
-            return None
-        if symbol == "-":
-            least, most = None if most is None else -most, None if least is None else -least
-        after = Power(SIGN, 0, room, max(least or 0, 0), most)
-        return after if most is None or most >= 0 else None
-    if symbol in ".eE" or room == 0:
-        return None
-    value, least = 10 * value + int(symbol), max(least or 0, 0)
-    if most is None:
-        value = min(value, least)
-    after = Power(EXPONENT, value, None if room is None else room - 1, least, most)
-    return after if _can_reach(after, least) else None
-
-
-def _can_reach(state: Power, least: int) -> bool:
-    """Whether more digits bring an exponent to `least` or more, and not above its most."""
-    _, value, room, _, most = state
-    if most is None:
-        return value >= least or value > 0 or room is None
-    digits = range((len(str(most)) if room is None else room) + 1)
-    return any(value * 10**n <= most and (value + 1) * 10**n > least for n in digits)

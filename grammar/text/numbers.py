@@ -198,7 +198,7 @@ def _magnitudes(parts: Parts, values: Numbers, syntax: Syntax) -> Term:
     return parts.pool.automaton(machine, machine.start)
 
 
-_machine = lru_cache(maxsize=4096)(Magnitudes)  # equal automata are the same one in the terms
+_machine = lru_cache(maxsize=512)(Magnitudes)  # equal automata are the same one in the terms
 
 
 def _zero(parts: Parts, syntax: Syntax) -> Term:
