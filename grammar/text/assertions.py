@@ -80,14 +80,19 @@ def whole_text(body: Term) -> Term:
 
 def _placed(body: Term, left: Left) -> Term:
     """The texts of `body` at a place; assertions that can be told from here are none any more."""
+    pool = body.pool
+    first, rest = _split(body)
+    if isinstance(first, Ahead | Behind):
+        conditions = []
+        while isinstance(first, Ahead | Behind):
+            conditions.append(_condition(first, left))
+            body = rest
+            first, rest = _split(body)
+        return pool.intersection((*conditions, _placed(body, left)))
     if not body.has_assertions:
         return body
-    pool = body.pool
     if isinstance(body, Alternation):
         return pool.alternation(_placed(part, left) for part in body.parts)
-    first, rest = (body.first, body.rest) if isinstance(body, Concat) else (body, pool.epsilon)
-    if isinstance(first, Ahead | Behind):
-        return pool.intersection((_condition(first, left), _placed(rest, left)))
     if isinstance(first, Alternation) and first.has_assertions:
         return pool.alternation(_placed(pool.before(part, rest), left) for part in first.parts)
     needed = _look_behinds(body)
@@ -96,6 +101,10 @@ def _placed(body: Term, left: Left) -> Term:
             return _placed(_settled(body, texts, term is pool.anything), left)
     kept = tuple(pair for pair in left if pair[0] in needed)
     return pool.interned((Placed, body, kept), lambda: Placed(body, kept))
+
+
+def _split(body: Term) -> tuple[Term, Term]:
+    return (body.first, body.rest) if isinstance(body, Concat) else (body, body.pool.epsilon)
 
 
 def _look_behinds(body: Term) -> dict[Term, None]:

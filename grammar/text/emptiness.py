@@ -9,13 +9,14 @@ Source: Brzozowski (1964), theorem 5.2: there are finitely many derivatives, so 
 far it may go is `MAX_STEPS`.
 """
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import count
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.text.derivatives import row
-from sampler.grammar.text.terms import Alternation, Concat, Repeat, Term, chain
+from sampler.grammar.text.terms import Alternation, Concat, Intersection, Repeat, Term, chain
 
 MAX_STEPS = 20_000  # derivatives looked at to decide one question
 _STEPS_A_LOOK = 64  # derivatives between two looks at the clock
@@ -60,20 +61,35 @@ def _search(root: Term, budget: Budget | None) -> bool:
     while pending:
         term = heappop(pending)[2]
         _spend(len(reached_from), budget)
-        for target in dict.fromkeys(row(term)[1]):
-            for part in target.parts if isinstance(target, Alternation) else (target,):
-                if part in reached_from:
-                    continue
-                known = _known(part)
-                if known is False:
-                    _mark_filled(term, reached_from)
-                    return False
-                if known is None:
-                    reached_from[part] = term
-                    heappush(pending, (part.shortest, next(order), part))
+        for part in _next(term)[1]:
+            if part in reached_from:
+                continue
+            known = _known(part)
+            if known is False:
+                _mark_filled(term, reached_from)
+                return False
+            if known is None:
+                reached_from[part] = term
+                heappush(pending, (part.shortest, next(order), part))
     for term in reached_from:
         term.emptiness = True
     return True
+
+
+def _next(term: Term) -> tuple[int, Iterable[Term]]:
+    """What the texts of `term` come from, and how many characters it takes to get there.
+
+    Alternatives are gone into one by one, inside of intersections too: so the search goes through
+    their combinations, of which there are fewer than there are sets of them.
+    """
+    if isinstance(term, Alternation):
+        return 0, term.parts
+    if isinstance(term, Intersection):
+        choice = next((part for part in term.parts if isinstance(part, Alternation)), None)
+        if choice is not None:
+            others = term.parts - {choice}
+            return 0, [term.pool.intersection((part, *others)) for part in choice.parts]
+    return 1, dict.fromkeys(row(term)[1])
 
 
 def _mark_filled(term: Term | None, reached_from: dict[Term, Term | None]) -> None:
@@ -103,13 +119,13 @@ def shortest_length(term: Term) -> int:
         bound, _, at = heappop(pending)
         if at.is_exact or at.nullable:
             return int(bound)
-        length = lengths[at] + 1
+        step, parts = _next(at)
+        length = lengths[at] + step
         _spend(len(lengths), None)
-        for target in dict.fromkeys(row(at)[1]):
-            for part in target.parts if isinstance(target, Alternation) else (target,):
-                if lengths.get(part, length + 1) > length and part is not term.pool.empty:
-                    lengths[part] = length
-                    heappush(pending, (length + part.shortest, next(order), part))
+        for part in parts:
+            if lengths.get(part, length + 1) > length and part is not term.pool.empty:
+                lengths[part] = length
+                heappush(pending, (length + part.shortest, next(order), part))
     raise ValueError("the language is empty")
 
 

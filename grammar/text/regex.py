@@ -149,7 +149,9 @@ class _Translator:
             case Set(ranges):
                 return pool.characters(ranges)
             case Choice(options):
-                return pool.alternation([self.plain(option) for option in options])
+                words = [part.text for part in options if isinstance(part, Literal)]
+                others = [self.plain(part) for part in options if not isinstance(part, Literal)]
+                return pool.alternation((pool.words(words), *others))
             case Count(inner, low, high):
                 return pool.repeat(self.plain(inner), low, high)
             case Chain(parts):

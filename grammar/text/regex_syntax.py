@@ -139,7 +139,8 @@ class _Parser:
         parts: list[Node] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
             part = self.literal() or self.quantified(self.atom())
-            if part is not EMPTY:
+            is_again = bool(parts) and isinstance(part, Edge) and _is_edge(parts[-1], part)
+            if part is not EMPTY and not is_again:
                 parts.append(part)
         return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
@@ -344,6 +345,10 @@ class _Parser:
 
 
 NOT_LINE_END = characters.complement(characters.LINE_END)
+
+
+def _is_edge(node: Node, edge: Edge) -> bool:
+    return isinstance(node, Edge) and node.is_start == edge.is_start
 
 
 def _bounds(quantifier: re.Match[str]) -> tuple[int, int | None]:

@@ -4,10 +4,12 @@ General categories and what Python knows exactly are taken from there, so they a
 Unicode that `unicodedata` has.
 """
 
+import unicodedata
 from collections.abc import Callable
 from functools import cache
+from itertools import groupby
 
-from sampler.grammar.characters import ALL, LAST, Ranges, complement, general_category, of, union
+from sampler.grammar.characters import ALL, LAST, Ranges, complement, of, union
 
 _CATEGORIES = {
     "Letter": "L",
@@ -54,6 +56,7 @@ _CATEGORIES = {
     "Unassigned": "Cn",
 }
 _CATEGORY_CODES = frozenset(_CATEGORIES.values())
+_UNASSIGNED = (0x40000, 0xDFFFF)  # planes without a character; there is no plan for any
 _HEX_DIGITS = of("0123456789ABCDEFabcdef")
 
 
@@ -73,9 +76,27 @@ def _category(name: str) -> Ranges | None:
     code = _CATEGORIES.get(name, name)
     if code not in _CATEGORY_CODES:
         return None
-    if code == "LC":
-        return union(pair for part in ("Lu", "Ll", "Lt") for pair in general_category(part))
-    return general_category(code)
+    codes = ("Lu", "Ll", "Lt") if code == "LC" else (code,)
+    return union(
+        pair
+        for known, ranges in _general_categories().items()
+        if known.startswith(codes)
+        for pair in ranges
+    )
+
+
+@cache
+def _general_categories() -> dict[str, list[tuple[int, int]]]:
+    """The characters of each general category of two letters."""
+    found: dict[str, list[tuple[int, int]]] = {"Cn": [_UNASSIGNED]}
+    for first, last in ((0, _UNASSIGNED[0] - 1), (_UNASSIGNED[1] + 1, LAST)):
+        start = first
+        categories = map(unicodedata.category, map(chr, range(first, last + 1)))
+        for code, run in groupby(categories):
+            end = start + sum(1 for _ in run)
+            found.setdefault(code, []).append((start, end - 1))
+            start = end
+    return found
 
 
 def _where(holds: Callable[[str], bool]) -> Ranges:
@@ -85,7 +106,7 @@ def _where(holds: Callable[[str], bool]) -> Ranges:
 _BINARY: dict[str, Callable[[], Ranges]] = {
     "Any": lambda: ALL,
     "ASCII": lambda: ((0, 0x7F),),
-    "Assigned": lambda: complement(general_category("Cn")),
+    "Assigned": lambda: complement(_category("Cn") or ()),
     "ASCII_Hex_Digit": lambda: _HEX_DIGITS,
     "AHex": lambda: _HEX_DIGITS,
     "Uppercase": lambda: _where(str.isupper),
