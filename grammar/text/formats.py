@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sampler.grammar.text import dates, hosts, identifiers, regex_format, uris
 from sampler.grammar.text.terms import Term, TermPool
 
-FORMATS: dict[str, Callable[[TermPool], Term]] = {
+_BUILDERS: dict[str, Callable[[TermPool], Term]] = {
     "date": dates.date,
     "time": dates.time,
     "date-time": dates.date_time,
@@ -32,6 +32,14 @@ FORMATS: dict[str, Callable[[TermPool], Term]] = {
     "regex": regex_format.regex,
 }
 
+
+def _shared(build: Callable[[TermPool], Term]) -> Callable[[TermPool], Term]:
+    return lambda pool: pool.interned((_shared, build), lambda: build(pool))
+
+
+# Each gives the texts of a format, built when a pool is first asked for them.
+FORMATS = {name: _shared(build) for name, build in _BUILDERS.items()}
+
 _YEARS = "years from 0001 to 9999"
 _LABELS = (
     "labels with up to 3 characters beyond ASCII among 43, 8 among 22 or 11 among 13, "
@@ -47,9 +55,3 @@ NARROWED = {
     "uri-template": "templates without the operators kept for extensions",
     "regex": "patterns without references, names and properties, and groups up to four deep",
 }
-
-
-def format_term(pool: TermPool, name: str) -> Term | None:
-    """The texts of a format, built when first asked for; None if `name` is no known format."""
-    build = FORMATS.get(name)
-    return None if build is None else pool.interned(("format", name), lambda: build(pool))

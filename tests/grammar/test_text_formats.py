@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sampler.grammar.schema_formats import PATTERNS
 from sampler.grammar.text.derivatives import matches
 from sampler.grammar.text.dfa import TextDfa
-from sampler.grammar.text.formats import FORMATS, NARROWED, format_term
+from sampler.grammar.text.formats import FORMATS, NARROWED
 from sampler.grammar.text.terms import TermPool
 
 POOL = TermPool()
@@ -25,12 +25,12 @@ CASES = SUITE / "tests" / "draft2020-12" / "optional" / "format"
 
 
 def is_format(name, text):
-    return matches(format_term(POOL, name), text)
+    return matches(FORMATS[name](POOL), text)
 
 
 @functools.cache
 def automaton(name):
-    return TextDfa(format_term(POOL, name))
+    return TextDfa(FORMATS[name](POOL))
 
 
 def random_text(name, seed):
@@ -375,7 +375,10 @@ def test_labels_beyond_ascii_fit_into_sixty_three_octets():
 
 
 def test_formats_are_built_once_for_each_pool():
-    assert format_term(POOL, "date") is format_term(POOL, "date")
-    assert format_term(TermPool(), "date") is not format_term(POOL, "date")
-    assert format_term(POOL, "color") is None
+    assert FORMATS["date"](POOL) is FORMATS["date"](POOL)
+    assert FORMATS["date"](TermPool()) is not FORMATS["date"](POOL)
+
+
+def test_warnings_are_about_formats_that_there_are():
     assert {*NARROWED} <= {*FORMATS}
+    assert "date-time" in NARROWED
