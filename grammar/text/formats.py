@@ -1,8 +1,7 @@
 """The formats that JSON Schema names, as languages of texts.
 
-No language is wider than its format. `NARROWED` says how the others are narrower: where a standard
-leaves the regular languages, where readers of the format take less than its standard, and where
-people would rather not see what it takes.
+No language is wider than its format. `NARROWED` says how some are narrower: where a standard leaves
+the regular languages, and where readers of the format take less than its standard.
 """
 
 from collections.abc import Callable

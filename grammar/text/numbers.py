@@ -136,6 +136,10 @@ def numbers(
     ----------
     integer : only numbers without a fractional part; in canonical spelling without a point, too
     multiple_of : > 0 and a decimal number; None is no step
+
+    Raises
+    ------
+    ValueError : a bound or step that no decimal number is equal to, such as 1/3
     """
     values = Numbers(minimum, maximum, multiple_of)
     key = (numbers, values, integer, spelling)
