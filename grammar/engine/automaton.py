@@ -15,8 +15,8 @@ from sampler.grammar.engine.limits import AutomatonLimits
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
-from sampler.kernels.grammar import memory, rows
-from sampler.kernels.grammar.memory import OK
+from sampler.kernels.grammar import memory
+from sampler.kernels.grammar.matching import START, follow
 
 _DTYPES: dict[int, Any] = {
     **dict.fromkeys((memory.OPS, memory.FRAME_CLOSES, memory.BYTE_SETS), np.uint8),
@@ -113,18 +113,28 @@ class Automaton:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self._arrays.values())
 
-    def start(self) -> int:
-        """The position at the beginning of a text; 0 if there is no text.
+    def follow(self, operation: int, position: int, number: int, size: int) -> int:
+        """What the kernel `follow` gives once it has got all that it needs.
 
         Raises
         ------
         GrammarLimitError, GrammarError : see `serve`
         """
-        state = rows.start(self.address)
-        while self._block[memory.STATUS] != OK:
+        result = follow(self.address, operation, position, number, size)
+        while result < 0:
             self.serve()
-            state = rows.start(self.address)
-        return int(state)
+            result = follow(self.address, operation, position, number, size)
+        return result
+
+    def start(self) -> int:
+        """The position at the beginning of a text; 0 if there is no text."""
+        return self.follow(START, 0, 0, 0)
+
+    def accepts(self, position: int) -> bool:
+        """Whether the text may end at `position`."""
+        if position >> 32:
+            return False
+        return bool(self._arrays[memory.STATES][position * memory.STATE_SIZE + memory.ACCEPTS])
 
     def serve(self) -> None:
         """None; brings what the last call of a kernel ended for, so that it can be made again.

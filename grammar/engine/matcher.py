@@ -1,6 +1,7 @@
 """The state of one text under a grammar."""
 
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,8 +9,7 @@ import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
-from sampler.kernels.grammar.matching import accepts, advance, advance_bytes, fill_row, forced
-from sampler.kernels.grammar.memory import OK
+from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
 if TYPE_CHECKING:
     from sampler.grammar.engine.compiled import CompiledGrammar
@@ -38,6 +38,8 @@ class GrammarMatcher:
         self._eos = frozenset(grammar.tokens.eos_token_ids)
         self._positions = [start]  # after each step
         self._is_shared = False  # whether a fork has the same list
+        self._job = array("q", (self._address, start, 0, 0))  # what `fill_rows` is called for
+        self._job_address = self._job.buffer_info()[0]
 
     def fill_next_token_bitmask(self, bitmask: npt.NDArray[np.int32], row: int = 0) -> None:
         """None; writes the allowed tokens to row `row` of `bitmask`.
@@ -64,12 +66,14 @@ class GrammarMatcher:
         if position == _ENDED:
             self._fill_ends(bitmask, row)
             return
+        job = self._job
+        job[1], job[2] = position, row
         with self._grammar.lock:
-            status = fill_row(self._address, position, bitmask, row, False)
-            while status != OK:
+            if fill_rows(self._job_address, 1, bitmask, False):
                 self._check(bitmask, row)
                 self._automaton.serve()
-                status = fill_row(self._address, position, bitmask, row, True)
+                while fill_rows(self._job_address, 1, bitmask, True):
+                    self._automaton.serve()
 
     def accept_token(self, token_id: int) -> bool:
         """Whether `token_id` is allowed; if so it becomes part of the text, else nothing changes.
@@ -114,8 +118,10 @@ class GrammarMatcher:
             raise InvalidParameterError(f"`data` must be bytes. Given: {type(data).__name__}")
         if self._positions[-1] == _ENDED:
             return False
-        array = np.frombuffer(bytearray(data), np.uint8)
-        position = self._advanced(advance_bytes, self._positions[-1], array)
+        array = np.frombuffer(data, np.uint8)
+        with self._grammar.lock:
+            address, size = array.ctypes.data, array.size
+            position = self._automaton.follow(BYTES, self._positions[-1], address, size)
         if position:
             self._append(position)
         return position != 0
@@ -154,7 +160,8 @@ class GrammarMatcher:
         room = _FORCED_AT_ONCE
         while True:
             data = np.empty(room, np.uint8)
-            count = self._advanced(forced, position, data)
+            with self._grammar.lock:
+                count = self._automaton.follow(FORCED, position, data.ctypes.data, room)
             if count < room or room >= _MOST_FORCED:
                 return data[:count].tobytes()
             room *= 4
@@ -191,22 +198,14 @@ class GrammarMatcher:
         if position == _ENDED or not 0 <= token_id < self._vocab_size:
             return 0
         with self._grammar.lock:
-            after: int = advance(self._address, position, token_id)
-            if after >= 0:
-                return after
-        return self._advanced(advance, position, token_id)
-
-    def _advanced(self, kernel: Callable[..., int], position: int, argument: object) -> int:
-        """What `kernel` gives when it has got all that it needs."""
-        with self._grammar.lock:
-            after = kernel(self._address, position, argument)
-            while after < 0:
+            after = follow(self._address, TOKEN, position, token_id, 0)
+            if after < 0:
                 self._automaton.serve()
-                after = kernel(self._address, position, argument)
+                after = self._automaton.follow(TOKEN, position, token_id, 0)
         return after
 
     def _may_end(self, position: int) -> bool:
-        return position == _ENDED or bool(accepts(self._address, position))
+        return position == _ENDED or self._automaton.accepts(position)
 
     def _check(self, bitmask: object, row: int) -> npt.NDArray[np.int32]:
         return checked_row(bitmask, row, words_per_row(self._vocab_size))

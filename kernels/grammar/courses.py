@@ -10,9 +10,8 @@ of the caller), 0 is empty.
     intern  : sort, look up, else append: the number of the set (a "state")
 """
 
-import numpy as np
-
-from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels._jit import Array
+from sampler.kernels.grammar.compile import inlined, int64, kernel
 from sampler.kernels.grammar.decoder import (
     FREE,
     KIND,
@@ -136,7 +135,7 @@ def enter(g: Array, cell: int, stack: int, register: int) -> None:
     if cell >= g[CELL_COUNT]:
         need(g, BROKEN, cell, 0)
         return
-    place = np.int64(0)
+    place = int64(0)
     if bytes_at(g, OPS)[cell] == TEXT:
         place = longs_at(g, TEXTS)[longs_at(g, ARGUMENTS)[cell] * TEXT_SIZE + TEXT_START]
         if place == 0:
@@ -155,7 +154,7 @@ def class_of(classes: Array, begin: int, point: int) -> int:
 @kernel
 def run_of(classes: Array, begin: int, point: int) -> int:
     """The last run that begins at `point` or before."""
-    low, high = np.int64(0), np.int64(classes[begin + RUNS])
+    low, high = int64(0), int64(classes[begin + RUNS])
     while high - low > 1:
         middle = (low + high) >> 1
         if classes[begin + RUN_STARTS + middle] <= point:
@@ -168,7 +167,7 @@ def run_of(classes: Array, begin: int, point: int) -> int:
 @kernel
 def row_of(g: Array, state: int) -> int:
     """Where the row of a text state begins; 0 if it is asked for only now."""
-    row = np.int64(ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_ROW])
+    row = int64(ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_ROW])
     if row == 0:
         need(g, NEED_ROW, state, 0)
     return row
@@ -178,11 +177,11 @@ def row_of(g: Array, state: int) -> int:
 def fits(g: Array, text: int, state: int, count: int) -> bool:
     """Whether a text with `count` code points at `state` can be completed."""
     texts = longs_at(g, TEXTS)
-    longest = texts[text + MAX_LENGTH]
+    low, longest = int64(texts[text + MIN_LENGTH]), int64(texts[text + MAX_LENGTH])
     if state == 0 or longest < 0:
         return state != 0
-    shortest = ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_SHORTEST]
-    return max(count + shortest, texts[text + MIN_LENGTH]) <= longest and count <= longest
+    shortest = int64(ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_SHORTEST])
+    return max(count + shortest, low) <= longest and count <= longest
 
 
 @inlined
@@ -200,22 +199,22 @@ def _after_part(g: Array, text: int, row: int, part: int, count: int) -> int:
     """
     classes, rows = ints_at(g, CLASSES), ints_at(g, TEXT_ROWS)
     spelling, begin = longs_at(g, TEXTS)[text + SPELLING], longs_at(g, TEXTS)[text + TEXT_CLASSES]
-    runs = np.int64(classes[begin + RUNS])
-    same = np.int64(-2)
+    runs = int64(classes[begin + RUNS])
+    same = int64(-2)
     for i in range(span_count(part)):
         first, last = span(spelling, part, i)
         if first > last:
             continue
         run = run_of(classes, begin, first)
         while run < runs and classes[begin + RUN_STARTS + run] <= last:
-            after = np.int64(rows[row + classes[begin + RUN_STARTS + runs + run]])
+            after = int64(rows[row + classes[begin + RUN_STARTS + runs + run]])
             if not fits(g, text, after, count):
-                after = np.int64(0)
+                after = int64(0)
             if same >= 0 and after != same:
                 return -1
             same = after
             run += 1
-    return max(same, np.int64(0))
+    return max(same, int64(0))
 
 
 @kernel
@@ -239,7 +238,7 @@ def _take_text(g: Array, text: int, at: int, byte: int) -> None:
     if after_byte >= WHOLE_CHARACTER:
         begin = longs_at(g, TEXTS)[text + TEXT_CLASSES]
         point = after_byte - WHOLE_CHARACTER
-        after = np.int64(ints_at(g, TEXT_ROWS)[row + class_of(ints_at(g, CLASSES), begin, point)])
+        after = int64(ints_at(g, TEXT_ROWS)[row + class_of(ints_at(g, CLASSES), begin, point)])
         if fits(g, text, after, count + 1):
             add(g, where, register, after, _counted(g, text, count + 1))
         return
@@ -290,7 +289,7 @@ def take(g: Array, number: int, byte: int) -> None:
 @kernel
 def _call(g: Array, cell: int, stack: int, register: int) -> None:
     frame = longs_at(g, ARGUMENTS)[cell]
-    start = np.int64(ints_at(g, FRAME_STARTS)[frame])
+    start = int64(ints_at(g, FRAME_STARTS)[frame])
     if start < 0:
         need(g, NEED_FRAME, frame, 0)
         return
@@ -363,7 +362,7 @@ def _pass(g: Array, at: int) -> None:
         if _text_may_end(g, argument * TEXT_SIZE, found[at + 2], found[at + 3]):
             enter(g, cell + 1, stack, register)
     elif op >= AT_LEAST and op != ACCEPT and _passes(g, op, argument, register):
-        enter(g, cell + 1, stack, register | np.int64(1) << argument if op == MARK else register)
+        enter(g, cell + 1, stack, register | int64(1) << argument if op == MARK else register)
 
 
 @inlined
@@ -383,13 +382,13 @@ def _waits(g: Array, at: int) -> bool:
 def close(g: Array) -> int:
     """How many configurations wait for a byte or for the end; they are the first of `FOUND`."""
     found = longs_at(g, FOUND)
-    number = np.int64(0)
+    number = int64(0)
     while number < g[FOUND_COUNT] and g[STATUS] == OK:
         _pass(g, WIDTH * number)
         number += 1
     if g[STATUS] != OK:
         return 0
-    kept = np.int64(0)
+    kept = int64(0)
     for number in range(g[FOUND_COUNT]):
         if _waits(g, WIDTH * number):
             for i in range(WIDTH):
@@ -410,7 +409,7 @@ def _is_less(found: Array, one: int, other: int) -> bool:
 def sort(g: Array, count: int) -> None:
     """None; sorts the first `count` configurations of `FOUND` (Shell's method)."""
     found = longs_at(g, FOUND)
-    gap = np.int64(1)
+    gap = int64(1)
     while 3 * gap + 1 < count:
         gap = 3 * gap + 1
     while gap > 0:
@@ -429,16 +428,16 @@ def intern(g: Array, count: int) -> int:
     """The state of the first `count` configurations of `FOUND`, which are sorted; 0: no room."""
     found, states = longs_at(g, FOUND), ints_at(g, STATES)
     configurations, index = longs_at(g, CONFIGURATIONS), ints_at(g, STATE_INDEX)
-    h = np.int64(count)
+    h = int64(count)
     for i in range(WIDTH * count):
         h = mixed(h, found[i])
     last = g[STATE_INDEX + 1] - 1
     slot = h & last
     while index[slot] != 0:
-        state = np.int64(index[slot])
-        start = WIDTH * np.int64(states[state * STATE_SIZE + START])
+        state = int64(index[slot])
+        start = WIDTH * int64(states[state * STATE_SIZE + START])
         if longs_at(g, STATE_HASHES)[state] == h and states[state * STATE_SIZE + SIZE] == count:
-            i = np.int64(0)
+            i = int64(0)
             while i < WIDTH * count and configurations[start + i] == found[i]:
                 i += 1
             if i == WIDTH * count:
@@ -449,7 +448,7 @@ def intern(g: Array, count: int) -> int:
 
 @kernel
 def _append_state(g: Array, count: int, h: int, slot: int) -> int:
-    state, first = g[STATE_COUNT], g[CONFIGURATION_COUNT]
+    state, first = int64(g[STATE_COUNT]), int64(g[CONFIGURATION_COUNT])
     if state >= g[MAX_STATES]:
         need(g, LIMIT, MAX_STATES, state + 1)
         return 0

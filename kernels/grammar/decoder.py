@@ -11,7 +11,7 @@ A part is "settled" where all it can become leads to the same place: only the nu
 are still to come is remembered, so that the texts around it have fewer states.
 """
 
-from sampler.kernels._jit import inlined, kernel
+from sampler.kernels.grammar.compile import inlined, kernel
 
 RAW, CANONICAL, FREE = range(3)  # spellings, as in `Spelling` of the program
 
@@ -165,7 +165,7 @@ def span_count(state: int) -> int:
 
 @kernel
 def _span_of_digits(spelling: int, seen: int, bits: int, i: int) -> tuple[int, int]:
-    """Of ``\\u`` and `seen` digits: below and above what is left out, and by pairs."""
+    r"""Of ``\\u`` and `seen` digits: below and above what is left out, and by pairs."""
     shift = 4 * (4 - seen)
     low, high = bits << shift, (bits + 1 << shift) - 1
     if i == 0:

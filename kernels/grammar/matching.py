@@ -7,7 +7,8 @@ same arguments, when that is there.
 
 import numpy as np
 
-from sampler.kernels._jit import Array, kernel
+from sampler.kernels._jit import Array
+from sampler.kernels.grammar.compile import int64, kernel
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
     ACTIONS,
@@ -31,13 +32,15 @@ from sampler.kernels.grammar.memory import (
     bytes_at,
     ints_at,
     longs_at,
+    memory_at,
     need,
     pair,
 )
-from sampler.kernels.grammar.rows import entry, lay_out
+from sampler.kernels.grammar.rows import entry, lay_out, start
 from sampler.kernels.grammar.walk import fill
 
 REFUSED = 0  # no position: there is no state 0
+START, TOKEN, BYTES, FORCED = range(4)  # operations of `follow`
 
 
 @kernel
@@ -54,99 +57,106 @@ def after_byte(g: Array, position: int, byte: int) -> int:
         if base == 0:
             need(g, BROKEN, 0, 0)
             return REFUSED
-        return keys[2 * base] << 32 | keys[2 * base + 1]
+        return int64(keys[2 * base]) << 32 | int64(keys[2 * base + 1])
     actions, number = ints_at(g, ACTIONS), POP - 1 - after
-    above = pair(g, BASES, base, np.int64(actions[2 * number + 1]), True)
-    return above << 32 | np.int64(actions[2 * number]) if above != 0 else REFUSED
+    above = pair(g, BASES, base, int64(actions[2 * number + 1]), True)
+    return above << 32 | int64(actions[2 * number]) if above != 0 else REFUSED
 
 
 @kernel
-def advance(address: int, position: int, token_id: int) -> int:
-    """The position after a token (0 <= id < vocabulary); `REFUSED`, or -1 with a status."""
-    g = block_at(address)
-    g[STATUS] = OK
+def _advance(g: Array, position: int, data: Array, at: int, end: int) -> int:
+    """The position after data[at:end]; `REFUSED` as in `after_byte`."""
+    while at < end and position != REFUSED:
+        position = after_byte(g, position, int64(data[at]))
+        at += 1
+    return position
+
+
+@kernel
+def _advance_token(g: Array, position: int, token_id: int) -> int:
     tokens = block_at(g[TOKENS])
-    data, starts = bytes_at(tokens, TOKEN_DATA), longs_at(tokens, TOKEN_STARTS)
+    starts = longs_at(tokens, TOKEN_STARTS)
     at, end = starts[token_id], starts[token_id + 1]
     if at == end:
         return REFUSED
-    while at < end and position != REFUSED:
-        position = after_byte(g, position, np.int64(data[at]))
-        at += 1
-    return position if g[STATUS] == OK else -1
+    return _advance(g, position, bytes_at(tokens, TOKEN_DATA), at, end)
 
 
 @kernel
-def advance_bytes(address: int, position: int, data: Array) -> int:
-    """As `advance`, after uint8[n]."""
-    g = block_at(address)
-    g[STATUS] = OK
-    at = 0
-    while at < len(data) and position != REFUSED:
-        position = after_byte(g, position, np.int64(data[at]))
-        at += 1
-    return position if g[STATUS] == OK else -1
+def _only_byte(g: Array, position: int) -> int:
+    """The one byte that can come next; -1 where the text may end, or there is a choice."""
+    state = position & LOW_HALF
+    lay_out(g, state)
+    states, at = ints_at(g, STATES), state * STATE_SIZE
+    if g[STATUS] != OK or (states[at + ACCEPTS] and position >> 32 == 0):
+        return -1
+    only = int64(-1)
+    for byte in range(states[at + LOW], states[at + LOW] + states[at + ROW_SIZE]):
+        if entry(g, state, byte) != DEAD:
+            if only >= 0 or g[STATUS] != OK:
+                return -1
+            only = int64(byte)
+    return only
 
 
 @kernel
-def forced(address: int, position: int, data: Array) -> int:
-    """How many bytes every text has next, at most len(data); uint8[n] is written. -1: a status."""
-    g = block_at(address)
-    g[STATUS] = OK
+def _force(g: Array, position: int, data: Array, room: int) -> int:
+    """How many bytes every text has next, at most `room`; they are written."""
     count = 0
-    while count < len(data) and g[STATUS] == OK:
-        state = position & LOW_HALF
-        lay_out(g, state)
-        states, at = ints_at(g, STATES), state * STATE_SIZE
-        if g[STATUS] != OK or (states[at + ACCEPTS] and position >> 32 == 0):
+    while count < room:
+        byte = _only_byte(g, position)
+        after = after_byte(g, position, byte) if byte >= 0 else REFUSED
+        if after == REFUSED:
             break
-        ways, only = 0, 0
-        for byte in range(states[at + LOW], states[at + LOW] + states[at + ROW_SIZE]):
-            if ways < 2 and entry(g, state, byte) != DEAD:
-                ways, only = ways + 1, byte
-        if g[STATUS] != OK or ways != 1:
-            break
-        position = after_byte(g, position, only)
-        data[count] = only
+        position = after
+        data[count] = byte
         count += 1
-    return count if g[STATUS] == OK else -1
+    return count
 
 
 @kernel
-def accepts(address: int, position: int) -> bool:
-    """Whether the text may end at `position`."""
-    at = (position & LOW_HALF) * STATE_SIZE
-    return position >> 32 == 0 and ints_at(block_at(address), STATES)[at + ACCEPTS] != 0
+def follow(address: int, operation: int, position: int, number: int, size: int) -> int:
+    """What `operation` says; -1 with a status.
+
+    START : the position at the beginning of all texts; `REFUSED` if there is none
+    TOKEN : the position after token `number` (0 <= id < vocabulary); or `REFUSED`
+    BYTES : the position after the uint8[size] at address `number`; or `REFUSED`
+    FORCED : how many bytes every text has next, at most `size`; they are written to `number`
+    """
+    g = block_at(address)
+    g[STATUS] = OK
+    if operation == START:
+        result = start(g)
+    elif operation == TOKEN:
+        result = _advance_token(g, position, number)
+    elif operation == BYTES:
+        result = _advance(g, position, memory_at(number), 0, size)
+    else:
+        result = _force(g, position, memory_at(number), size)
+    return result if g[STATUS] == OK else -1
 
 
 @kernel
-def fill_row(address: int, position: int, bitmask: Array, row: int, resumes: bool) -> int:
-    """`OK` when the tokens that may come next are in row `row` of int32[rows, words]; or a status.
+def fill_rows(jobs: int, count: int, bitmask: Array, resumes: bool) -> int:
+    """How many rows ended with a status, of those whose tokens that may come next are written.
 
     Parameters
     ----------
+    jobs : the address of int64[count, 4]: address, position, row; the last one is written: whether
+        the row has no mask for a reason that is in the block, or for a wrong shape
+    bitmask : int32[rows, words]
     resumes : whether the last call of this grammar was this one, and ended with a status
     """
-    g = block_at(address)
-    g[STATUS] = OK
-    if row < 0 or row >= bitmask.shape[0] or bitmask.shape[1] != block_at(g[TOKENS])[MASK_SIZE]:
-        return BAD_SHAPE
-    fill(g, position, bitmask[row].view(np.uint32), resumes)
-    return g[STATUS]  # type: ignore[no-any-return]
-
-
-@kernel
-def fill_rows(jobs: Array, bitmask: Array) -> int:
-    """How many rows ended with a status; each row as `fill_row`, none resumes.
-
-    Parameters
-    ----------
-    jobs : int64[n, 4]: address, position, row; the last column is written: the status
-    bitmask : int32[rows, words]
-    """
     failed = 0
-    for job in range(jobs.shape[0]):
-        address, position, row = jobs[job, 0], jobs[job, 1], jobs[job, 2]
-        jobs[job, 3] = fill_row(address, position, bitmask, row, False)
-        failed += jobs[job, 3] != OK
+    job = block_at(jobs)
+    for i in range(0, 4 * count, 4):
+        g, row = block_at(job[i]), job[i + 2]
+        g[STATUS] = OK
+        words = block_at(g[TOKENS])[MASK_SIZE]
+        if row < 0 or row >= bitmask.shape[0] or bitmask.shape[1] != words:
+            need(g, BAD_SHAPE, 0, 0)
+        else:
+            fill(g, job[i + 1], bitmask[row].view(np.uint32), resumes)
+        job[i + 3] = g[STATUS] != OK
+        failed += job[i + 3]
     return failed

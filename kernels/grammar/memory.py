@@ -10,7 +10,7 @@ several grammars, and each function would hand on thirty of them.
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import config, types
@@ -18,7 +18,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels._jit import Array
+from sampler.kernels.grammar.compile import inlined, int64, kernel
 
 # Arrays; each takes two words.
 # The program: uint8[cells], int64[cells], int32[frames], uint8[frames], uint8[sets, 256], int64[n]
@@ -90,6 +91,7 @@ UNKNOWN, DEAD, POP = 0, 1, -1
 LOW_HALF = (1 << 32) - 1
 
 _LENGTH = 1 << 40  # of every array, where nothing looks at it
+_PLAIN_LENGTH = 1 << 20  # of what is at an address alone, where compilation is off
 
 
 def _array_at(dtype: Any, context: Any, builder: Any, address: Any) -> Any:
@@ -98,7 +100,7 @@ def _array_at(dtype: Any, context: Any, builder: Any, address: Any) -> Any:
     array = context.make_array(kind)(context, builder)
     data = builder.inttoptr(address, array.data.type)
     step, length = (context.get_constant(types.intp, number) for number in (width, _LENGTH))
-    populate_array(array, data, [length], [step], step, None)
+    populate_array(array, data, [length], [step], step, None)  # type: ignore[no-untyped-call]
     return array._getvalue()
 
 
@@ -120,27 +122,27 @@ def _view(dtype: Any) -> Callable[[Array, int], Array]:
 
         return types.Array(from_dtype(np.dtype(dtype)), 1, "C")(block, types.int64), generate
 
-    return intrinsic(typed)  # type: ignore[no-any-return]
+    return cast(Callable[[Array, int], Array], intrinsic(typed))
 
 
 bytes_at, ints_at, words_at, longs_at = map(_view, (np.uint8, np.int32, np.uint32, np.int64))
 
 
-def _block_view() -> Callable[[int], Array]:
-    """The function that gives the block at an address."""
+def _view_of_address(dtype: Any) -> Callable[[int], Array]:
+    """The function that gives the array at an address."""
     if getattr(config, "DISABLE_JIT", False):
-        return lambda address: _plain_at(np.int64, address, max(BLOCK_SIZE, TOKENS_SIZE))
+        return lambda address: _plain_at(dtype, address, _PLAIN_LENGTH)
 
     def typed(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
-            return _array_at(np.int64, context, builder, values[0])
+            return _array_at(dtype, context, builder, values[0])
 
-        return types.Array(types.int64, 1, "C")(types.int64), generate
+        return types.Array(from_dtype(np.dtype(dtype)), 1, "C")(types.int64), generate
 
-    return intrinsic(typed)  # type: ignore[no-any-return]
+    return cast(Callable[[int], Array], intrinsic(typed))
 
 
-block_at = _block_view()
+block_at, memory_at = map(_view_of_address, (np.int64, np.uint8))
 
 
 @kernel
@@ -181,13 +183,13 @@ def pair(g: Array, table: int, first: int, second: int, insert: bool) -> int:
     last = g[table + PAIR_INDEX + 1] - 1
     slot = mixed(first, second) & last
     while index[slot] != 0:
-        number = np.int64(index[slot])
+        number = int64(index[slot])
         if keys[2 * number] == first and keys[2 * number + 1] == second:
             return number
         slot = (slot + 1) & last
     if not insert:
         return 0
-    number = g[table + PAIR_COUNT] + 1
+    number = int64(g[table + PAIR_COUNT]) + 1
     if not (has_room(g, table + PAIR_INDEX, 2 * number) and has_room(g, table, 2 * number + 2)):
         return 0
     keys[2 * number], keys[2 * number + 1] = first, second

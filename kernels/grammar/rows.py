@@ -11,9 +11,8 @@ A call of a frame that closes is split off the stacks of a state when all of its
 it in common; so what happens between brackets is one state, wherever they stand.
 """
 
-import numpy as np
-
-from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels._jit import Array
+from sampler.kernels.grammar.compile import inlined, int64, kernel
 from sampler.kernels.grammar.courses import (
     BYTE,
     BYTES,
@@ -95,7 +94,7 @@ _LAST_LEAD = 0xF4
 def _common_call(g: Array, count: int) -> int:
     """The innermost call of a closing frame that is in the stacks of all `count` configurations."""
     found, keys = longs_at(g, FOUND), longs_at(g, STACKS)
-    common = found[0] >> 32
+    common = int64(found[0]) >> 32
     for number in range(1, count):
         stack = found[WIDTH * number] >> 32
         while common != stack:  # what is below has a lower number
@@ -115,14 +114,14 @@ def _common_call(g: Array, count: int) -> int:
 def _above(g: Array, stack: int, bottom: int) -> int:
     """`stack` without `bottom`, which is a part of it, and what is below."""
     path = longs_at(g, PATH)
-    depth = np.int64(0)
+    depth = int64(0)
     while stack != bottom:
         if not has_room(g, PATH, depth + 1):
             return 0
         path[depth] = stack
         depth += 1
         stack = longs_at(g, STACKS)[2 * stack] >> 32
-    above = np.int64(0)
+    above = int64(0)
     for i in range(depth):
         keys, at = longs_at(g, STACKS), 2 * path[depth - 1 - i]
         above = pair(g, STACKS, above << 32 | (keys[at] & LOW_HALF), keys[at + 1], True)
@@ -159,7 +158,7 @@ def _push(g: Array, call: int, count: int) -> int:
     back = interned(g)
     if g[STATUS] == OK and (back == 0 or g[RETURNED] != 0):
         need(g, BROKEN, 0, 0)
-    number = g[ACTION_COUNT]
+    number = int64(g[ACTION_COUNT])
     if g[STATUS] != OK or not has_room(g, ACTIONS, 2 * number + 2):
         return UNKNOWN
     actions = ints_at(g, ACTIONS)
@@ -175,7 +174,7 @@ def _computed(g: Array, state: int, byte: int) -> int:
     if not bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)[byte]:
         return DEAD
     begin(g)
-    first = np.int64(ints_at(g, STATES)[at + START])
+    first = int64(ints_at(g, STATES)[at + START])
     for number in range(first, first + ints_at(g, STATES)[at + SIZE]):
         take(g, number, byte)
     count = close(g)
@@ -260,7 +259,7 @@ def lay_out(g: Array, state: int) -> None:
     states, at = ints_at(g, STATES), state * STATE_SIZE
     if states[at + ROW_START] != 0:
         return
-    low, high = np.int64(0x100), np.int64(-1)
+    low, high = int64(0x100), int64(-1)
     for number in range(states[at + START], states[at + START] + states[at + SIZE]):
         least, greatest = _bounds(g, number)
         if least <= greatest:
@@ -285,7 +284,7 @@ def entry(g: Array, state: int, byte: int) -> int:
     if offset < 0 or offset >= states[at + ROW_SIZE]:
         return DEAD
     slot = states[at + ROW_START] + offset
-    known = np.int64(ints_at(g, ROWS)[slot])
+    known = int64(ints_at(g, ROWS)[slot])
     if known == UNKNOWN:
         known = _computed(g, state, byte)
         ints_at(g, ROWS)[slot] = known
@@ -293,12 +292,10 @@ def entry(g: Array, state: int, byte: int) -> int:
 
 
 @kernel
-def start(address: int) -> int:
+def start(g: Array) -> int:
     """The state at the beginning of all texts; 0 with a status, or if there is no text."""
-    g = block_at(address)
-    g[STATUS] = OK
     begin(g)
-    enter(g, np.int64(ints_at(g, FRAME_STARTS)[0]), 0, 0)
+    enter(g, int64(ints_at(g, FRAME_STARTS)[0]), 0, 0)
     state = interned(g)
     if g[STATUS] == OK and g[RETURNED] != 0:
         need(g, BROKEN, 0, 0)

@@ -12,7 +12,8 @@ kept: as ids, or on top of the plain tokens that a string allows, or whole.
 
 import numpy as np
 
-from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels._jit import Array
+from sampler.kernels.grammar.compile import inlined, int64, kernel
 from sampler.kernels.grammar.courses import (
     BYTE,
     BYTES,
@@ -161,9 +162,9 @@ def _plain_codes_of_text(g: Array, text: int, state: int, at: int) -> int:
         return budget
     if not flags & LOOPS:
         return -2
-    count = longs_at(g, CONFIGURATIONS)[at + 3]
-    left = texts[text + MAX_LENGTH] - count - text_states[state * TEXT_STATE_SIZE + TEXT_SHORTEST]
-    return min(left, budget)
+    count = int64(longs_at(g, CONFIGURATIONS)[at + 3])
+    shortest = int64(text_states[state * TEXT_STATE_SIZE + TEXT_SHORTEST])
+    return min(int64(texts[text + MAX_LENGTH]) - count - shortest, budget)
 
 
 @kernel
@@ -176,7 +177,7 @@ def slice_of(g: Array, state: int) -> int:
     if states[at + SLICE] != 0:
         return states[at + SLICE] - 1 - _NO_SLICE  # type: ignore[no-any-return]
     budget: int = block_at(g[TOKENS])[PLAIN_BUDGET]
-    most, has_others = np.int64(-1), False
+    most, has_others = int64(-1), False
     for number in range(states[at + START], states[at + START] + states[at + SIZE]):
         codes = _plain_codes(g, number)
         most = max(most, codes)
@@ -184,7 +185,7 @@ def slice_of(g: Array, state: int) -> int:
     if g[STATUS] != OK:
         return -1
     if (has_others and most < budget) or most < 1:
-        most = np.int64(-1)
+        most = int64(-1)
     states[at + SLICE] = most + 1 + _NO_SLICE
     return most
 
@@ -196,7 +197,7 @@ def _clipped(g: Array, number: int) -> int:
     Neither end of a window matters that is farther away than the longest token reaches.
     """
     configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
-    cell, count = configurations[at] & LOW_HALF, configurations[at + 3]
+    cell, count = configurations[at] & LOW_HALF, int64(configurations[at + 3])
     op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
     height: int = block_at(g[TOKENS])[HEIGHT]
     if op == SPACE:
@@ -219,7 +220,7 @@ def canonical(g: Array, state: int) -> int:
     if states[at + CANONICAL] != 0:
         return states[at + CANONICAL]  # type: ignore[no-any-return]
     configurations = longs_at(g, CONFIGURATIONS)
-    first = np.int64(states[at + START])
+    first = int64(states[at + START])
     is_same = True
     for number in range(first, first + states[at + SIZE]):
         is_same = is_same and _clipped(g, number) == configurations[WIDTH * number + 3]
@@ -280,7 +281,7 @@ def _allow_node(g: Array, tokens: Array, trie: int, node: int, mask: Array) -> N
     first_token, token_ids = ints_at(tokens, trie + FIRST_TOKEN), ints_at(tokens, trie + TOKEN_IDS)
     listed = ints_at(g, LISTED)
     for i in range(first_token[node], first_token[node + 1]):
-        token_id = np.int64(token_ids[i])
+        token_id = int64(token_ids[i])
         allow(mask, token_id)
         if g[WALK_LISTED] < g[LISTED + 1]:
             listed[g[WALK_LISTED]] = token_id
@@ -297,21 +298,21 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     levels, rows = ints_at(g, LEVELS), ints_at(g, ROWS)
     node = g[WALK_NODE]
     while node < nodes:
-        level = np.int64(node_depth[node])
+        level = int64(node_depth[node])
         at = level * LEVEL_SIZE
-        offset = np.int64(node_byte[node]) - levels[at + LEVEL_LOW]
+        offset = int64(node_byte[node]) - levels[at + LEVEL_LOW]
         if offset < 0 or offset >= levels[at + LEVEL_SIZE_OF_ROW]:
             node += subtree_size[node]
             continue
-        state = np.int64(rows[levels[at + LEVEL_ROW] + offset])
+        state = int64(rows[levels[at + LEVEL_ROW] + offset])
         if state == UNKNOWN:
-            state = entry(g, np.int64(levels[at + LEVEL_STATE]), np.int64(node_byte[node]))
+            state = entry(g, int64(levels[at + LEVEL_STATE]), int64(node_byte[node]))
             if g[STATUS] != OK:
                 break
         if state == DEAD:
             node += subtree_size[node]
             continue
-        base, top = np.int64(levels[at + LEVEL_BASE]), np.int64(levels[at + LEVEL_TOP])
+        base, top = int64(levels[at + LEVEL_BASE]), int64(levels[at + LEVEL_TOP])
         if state < 0:
             state, base, top = _turn(g, state, base, top)
         if subtree_size[node] > 1 and not _descend(g, level + 1, state, base, top):
@@ -353,12 +354,12 @@ def _can_keep(g: Array) -> bool:
 @kernel
 def kept(g: Array, state: int, base: int) -> int:
     """Where the mask of a canonical state is kept; 0 nowhere."""
-    value = np.int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT])
+    value = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT])
     key = state
     while value == LOOK:
         bases = longs_at(g, BASES)
         number = pair(g, MEMO, key, bases[2 * base + 1], False)
-        value = np.int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else np.int64(0)
+        value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
         key, base = number | _DEEPER, bases[2 * base]
     return value
 
@@ -373,7 +374,7 @@ def _keep(g: Array, state: int, base: int, mask: Array) -> None:
     if depth > DEEPEST:
         return
     states, values = ints_at(g, STATES), ints_at(g, MEMO_VALUES)
-    key, at = state, np.int64(-1)
+    key, at = state, int64(-1)
     for _ in range(depth):
         if at < 0:
             states[state * STATE_SIZE + KEPT] = LOOK
@@ -420,7 +421,7 @@ def _read(g: Array, at: int, mask: Array) -> None:
         for i in range(len(mask)):
             mask[i] = words[at + 2 + i]
         return
-    begin_mask(g, np.int64(masks[at]) - 1, mask)
+    begin_mask(g, int64(masks[at]) - 1, mask)
     for i in range(count):
         allow(mask, masks[at + 2 + i])
 
@@ -480,4 +481,4 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     if ints_at(g, STATES)[first * STATE_SIZE + ACCEPTS] and base == 0:
         tokens = block_at(g[TOKENS])
         for i in range(tokens[EOS + 1]):
-            allow(mask, np.int64(ints_at(tokens, EOS)[i]))
+            allow(mask, int64(ints_at(tokens, EOS)[i]))
