@@ -113,25 +113,24 @@ class Demands:
 
         Where some piece lists its values, the others are not needed and may be unsupported.
         """
-        every, constants, refusal = EVERYTHING, list[Constant](), None
-        while True:
-            try:
-                piece = next(pieces, None)
-            except UnsupportedSchemaError as error:
-                refusal = refusal or error
-                continue
-            if piece is None:
-                break
-            constants.extend(piece.constants)
-            if piece.is_listed:
-                every, refusal, constants = NOTHING, None, list(piece.constants)
-                break
-            every = meet(every, piece) if every is not EVERYTHING else piece
-        if refusal is not None:
+        every, constants, refusal = EVERYTHING, dict[Constant, None](), None
+        listed: dict[Constant, None] | None = None
+        for piece in _without_refusals(pieces):
+            if isinstance(piece, UnsupportedSchemaError):
+                refusal = refusal or piece
+            elif piece.is_listed:
+                known = dict.fromkeys(piece.constants)
+                listed = known if listed is None else {c: None for c in listed if c in known}
+            elif listed is None:
+                constants.update(dict.fromkeys(piece.constants))
+                every = piece if every is EVERYTHING else meet(every, piece)
+        if listed is not None:
+            every, constants = NOTHING, listed
+        elif refusal is not None:
             raise refusal
         valid = tuple(
             constant
-            for constant in dict.fromkeys(constants)
+            for constant in constants
             if all(self._allows(schema, constant.value) for schema in schemas)
         )
         return Union(every.atoms, every.numbers, every.strings, every.arrays, every.objects, valid)
@@ -248,6 +247,17 @@ class Demands:
             int(keywords.get("minLength", 0)),
             None if longest is None else int(longest),
         )
+
+
+def _without_refusals(pieces: Iterator[Union]) -> Iterator[Union | UnsupportedSchemaError]:
+    """The pieces, or why there is none."""
+    while True:
+        try:
+            yield next(pieces)
+        except UnsupportedSchemaError as error:
+            yield error
+        except StopIteration:
+            return
 
 
 class _Pieces:

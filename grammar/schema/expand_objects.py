@@ -1,6 +1,6 @@
 """Objects that several schemas demand, with no more keys than there are values for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar.schema import counts
@@ -50,16 +50,16 @@ class Objects:
             return None
         if required == most:
             return ObjectShape(tuple(part for part in named if part.is_required), ())
-        extras = []
+        extras: dict[FreeKeys, KeyClass] = {}
         room = None if most is None else most - required
         for free in self._keys.free(members):
             if not is_empty(free.node):
                 endless = self._endless(free, named, room)
                 if endless is not None:
-                    extras.append(endless)
+                    extras[free] = endless
         if least > required and not self._are_enough(named, extras, least):
             return None
-        return _counted(tuple(named), tuple(extras), least, most)
+        return _counted(tuple(named), tuple(extras.values()), least, most)
 
     def allows(self, members: Members, allows: Callable[[Node], bool]) -> bool:
         """Whether there is such an object, given which nodes allow something."""
@@ -81,13 +81,12 @@ class Objects:
                 missing -= counts.count(self._texts.dfa(free.term), missing)
         return missing <= 0
 
-    @staticmethod
-    def _are_enough(named: list[Property], extras: list[KeyClass], least: int) -> bool:
+    def _are_enough(self, named: list[Property], extras: Iterable[FreeKeys], least: int) -> bool:
         """Whether there are `least` keys in all."""
         missing = least - len(named)
-        for keys in extras:
+        for free in extras:
             if missing > 0:
-                missing -= counts.count(keys.keys.dfa, missing)
+                missing -= counts.count(self._texts.dfa(free.term), missing)
         return missing <= 0
 
     def _endless(self, free: FreeKeys, named: list[Property], room: int | None) -> KeyClass | None:
@@ -103,9 +102,10 @@ class Objects:
         keys = self._texts.text(free.term)
         if keys is None:
             return None
-        if free.is_open or not counts.runs_out(keys.dfa):
+        dfa = self._texts.dfa(free.term)  # that of `keys` may leave the length aside
+        if free.is_open or not counts.runs_out(dfa):
             return KeyClass(keys, free.node)
-        few = counts.listed(keys.dfa)
+        few = counts.listed(dfa)
         if few is not None:
             named.extend(Property(word, free.node, is_required=False) for word in few)
             return None

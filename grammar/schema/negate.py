@@ -24,7 +24,7 @@ from sampler.grammar.schema.merge import (
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 
-Violation = Union | dict[str, Any]
+Violation = Union | dict[str, Any]  # or None: it cannot be said
 
 
 def negation(
@@ -55,44 +55,42 @@ def negation(
             continue
         if word in _SAYS_NOTHING or (word == "format" and given not in formats):
             continue
-        violations = _VIOLATIONS.get(word)
-        if violations is None:
-            if word in ("additionalProperties", "items", "additionalItems") and given in (True, {}):
-                continue
-            raise UnsupportedSchemaError(
-                f"`{word}` cannot be negated yet", "not", outer.where("not")
-            )
         if word == "$ref":
             found.append({"not": documents.resolve(negated, "$ref").keywords})
-        else:
-            found.extend(violations(negated, keywords, word))
+        elif word not in _OF_ALL_MEMBERS or given not in (True, {}):
+            for violation in _VIOLATIONS.get(word, _unknown)(negated, keywords, word):
+                if violation is None:
+                    raise UnsupportedSchemaError(
+                        f"`{word}` cannot be negated yet", "not", outer.where("not")
+                    )
+                found.append(violation)
     return found
 
 
-_Violations = Callable[[Schema, dict[str, Any], str], Iterator[Violation]]
+_Violations = Callable[[Schema, dict[str, Any], str], Iterator[Violation | None]]
 
 
-def _type(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _unknown(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
+    yield None
+
+
+def _type(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     given = keywords[word]
     types = {given} if isinstance(given, str) else set(given)
     others = [name for name in TYPES if name not in types]
     if "integer" in types and "number" in others:
         if schema.draft == 4:
-            raise UnsupportedSchemaError(
-                "an integer of draft 4 cannot be negated", "type", schema.where("type")
-            )
+            yield None  # 5.0 is none of its integers, and is no other number either
         others.remove("number")
         yield Union(numbers=(Numbers(not_steps=frozenset([exact(1)])),))
     if others:
         yield {"type": others}
 
 
-def _enum(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _enum(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     values = keywords[word] if word == "enum" else [keywords[word]]
     if any(isinstance(value, list | dict) for value in values):
-        raise UnsupportedSchemaError(
-            "arrays and objects cannot be negated yet", word, schema.where(word)
-        )
+        yield None
     atoms = {value for value in values if value is None or isinstance(value, bool)}
     numbers = [exact(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     words = frozenset(value for value in values if isinstance(value, str))
@@ -105,12 +103,12 @@ def _enum(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Viola
     )
 
 
-def _condition(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _condition(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     condition = Condition(word, keywords[word], schema.where(word), holds=False)
     yield Union(strings=(Strings((condition,)),))
 
 
-def _below(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _below(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     excluded = keywords.get("exclusiveMinimum") is True or word == "exclusiveMinimum"
     if not isinstance(keywords[word], bool):
         yield Union(
@@ -118,21 +116,23 @@ def _below(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Viol
         )
 
 
-def _above(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _above(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     excluded = keywords.get("exclusiveMaximum") is True or word == "exclusiveMaximum"
     if not isinstance(keywords[word], bool):
         bound = Bound(exact(keywords[word]), not excluded)
         yield Union(numbers=(Numbers(Interval(bound)),))
 
 
-def _no_multiple(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _no_multiple(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     yield Union(numbers=(Numbers(not_steps=frozenset([exact(keywords[word])])),))
 
 
 def _counted(kind: str) -> _Violations:
     """Too few or too many; `kind` is the type that is counted."""
 
-    def violations(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+    def violations(
+        schema: Schema, keywords: dict[str, Any], word: str
+    ) -> Iterator[Violation | None]:
         count = int(keywords[word])
         if word.startswith("max"):
             yield {"type": kind, f"min{word[3:]}": count + 1}
@@ -142,18 +142,18 @@ def _counted(kind: str) -> _Violations:
     return violations
 
 
-def _required(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _required(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     for name in keywords[word]:
         yield {"type": "object", "properties": {name: False}}
 
 
-def _properties(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _properties(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     for name, part in keywords[word].items():
         if part not in (True, {}):
             yield {"type": "object", "required": [name], "properties": {name: {"not": part}}}
 
 
-def _dependent(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _dependent(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     for name, part in keywords[word].items():
         has = {"type": "object", "required": [name]}
         if isinstance(part, list):
@@ -163,33 +163,35 @@ def _dependent(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[
             yield {**has, "not": part}
 
 
-def _prefix(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _prefix(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     parts, prefix = keywords[word], "prefixItems" if schema.draft == LATEST else "items"
     if not isinstance(parts, list):
-        if parts in (True, {}):
-            return
-        raise UnsupportedSchemaError("cannot be negated yet", word, schema.where(word))
+        yield None
+        return
     for index, part in enumerate(parts):
         if part not in (True, {}):
             before: list[Any] = [True] * index if schema.draft > 4 else [{} for _ in range(index)]
             yield {"type": "array", "minItems": index + 1, prefix: [*before, {"not": part}]}
 
 
-def _all_of(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _all_of(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     for part in keywords[word]:
         yield {"not": part}
 
 
-def _any_of(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _any_of(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     yield {"allOf": [{"not": part} for part in keywords[word]]}
 
 
-def _not(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation]:
+def _not(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
     yield {"allOf": [keywords[word]]}
 
 
 # They are read with another keyword, or stand for nothing that could be violated.
 _SAYS_NOTHING = frozenset(["$defs", "definitions", "then", "else", "minContains", "maxContains"])
+_OF_ALL_MEMBERS = frozenset(
+    ["additionalProperties", "additionalItems", "items", "propertyNames", "unevaluatedProperties"]
+)
 _VIOLATIONS: dict[str, _Violations] = {
     "type": _type,
     "enum": _enum,
@@ -214,5 +216,4 @@ _VIOLATIONS: dict[str, _Violations] = {
     "allOf": _all_of,
     "anyOf": _any_of,
     "not": _not,
-    "$ref": _all_of,
 }

@@ -10,7 +10,6 @@ from sampler.grammar.schema.keywords import KEYWORDS
 from sampler.grammar.schema.shapes import Node
 
 MAX_NODES = 200_000
-_MAX_STEPS = 1000  # of a reference that leads to a reference
 _SAYING = frozenset(KEYWORDS) - {"$defs", "definitions"}
 
 
@@ -66,12 +65,14 @@ class Nodes:
 
     def _followed(self, schema: Schema) -> Schema:
         """What `schema` leads to, where it is a reference and nothing else."""
-        for _ in range(_MAX_STEPS):
+        passed: set[Schema] = set()
+        while schema not in passed:
             keywords = schema.keywords
             if isinstance(keywords, bool) or "$ref" not in keywords:
                 return schema
             if schema.draft > 7 and len(_SAYING & keywords.keys()) > 1:
                 return schema
+            passed.add(schema)
             schema = self._documents.resolve(schema, "$ref")
         raise GrammarError(f"the reference at {schema.where('$ref')!r} leads to itself")
 

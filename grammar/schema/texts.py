@@ -1,14 +1,13 @@
 """The languages of texts that schemas speak of: strings, keys, numbers; each made once."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TypeVar
 
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.schema.merge import Condition, Numbers, Strings
 from sampler.grammar.text.derivatives import matches
-from sampler.grammar.text.dfa import TextDfa, text_of
+from sampler.grammar.text.dfa import TextDfa, dfa_of, text_of
 from sampler.grammar.text.emptiness import is_empty
 from sampler.grammar.text.formats import FORMATS
 from sampler.grammar.text.numbers import Bound, exact
@@ -16,8 +15,6 @@ from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import numbers as spelled_numbers
 from sampler.grammar.text.regex import parse_regex
 from sampler.grammar.text.terms import Term, current_pool
-
-_T = TypeVar("_T")
 
 
 class Texts:
@@ -40,6 +37,8 @@ class Texts:
         self._budget = budget
         self._pool = current_pool()
         self._conditions: dict[tuple[str, str], Term] = {}
+        self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
+        self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
         self._strings: dict[Strings, Text | None] = {}
         self.is_canonical = spelling is Spelling.CANONICAL
         self.formats = frozenset(FORMATS) if asserts_formats else frozenset[str]()
@@ -60,7 +59,7 @@ class Texts:
             if condition.keyword == "format":
                 self._conditions[key] = FORMATS[condition.value](self._pool)
             else:
-                self._conditions[key] = self._kept(
+                self._conditions[key] = self._pool.interned(
                     (parse_regex, condition.value),
                     lambda: parse_regex(
                         condition.value, self._pool, search=True, pointer=condition.where
@@ -68,10 +67,6 @@ class Texts:
                 )
         term = self._conditions[key]
         return term if condition.holds else ~term
-
-    def _kept(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What is kept in the pool under `key`, so that all schemas share what is derived of it."""
-        return self._pool.interned(key, make)  # type: ignore[type-var]
 
     def words(self, words: Iterable[str]) -> Term:
         """The texts `words`."""
@@ -111,10 +106,10 @@ class Texts:
 
     def text(self, term: Term, least: int = 0, most: int | None = None) -> Text | None:
         """The texts of `term` with a length from `least` to `most`, or None if there are none."""
-        return self._kept(
-            (Text, term, self._spelling, least, most),
-            lambda: text_of(term, self._spelling, least, most, self._budget),
-        )
+        key = term, least, most
+        if key not in self._texts:
+            self._texts[key] = text_of(term, self._spelling, least, most, self._budget)
+        return self._texts[key]
 
     def strings(self, strings: Strings) -> Text | None:
         """The texts of `strings`, or None if there are none."""
@@ -127,17 +122,19 @@ class Texts:
         """How the `numbers` and the `listed` ones are spelled, or None if there are none."""
         if not numbers and not listed:
             return None
-        return self._kept(
-            (Numbers, numbers, listed, self._spelling), lambda: self._new_numbers(numbers, listed)
-        )
+        key = numbers, listed
+        if key not in self._numbers:
+            term = self._pool.interned(
+                (Numbers, numbers, listed, self._spelling),
+                lambda: self.either([*map(self._numbers_term, numbers), *self._listed(listed)]),
+            )
+            self._numbers[key] = text_of(term, Spelling.RAW, 0, None, self._budget)
+        return self._numbers[key]
 
-    def _new_numbers(self, numbers: tuple[Numbers, ...], listed: tuple[str, ...]) -> Text | None:
-        terms = [self._numbers_term(part) for part in numbers]
+    def _listed(self, numbers: tuple[str, ...]) -> list[Term]:
         if self.is_canonical:
-            terms.append(self.words(listed))
-        else:
-            terms += [self._spelled(_one_value(exact(text)), self._spelling) for text in listed]
-        return text_of(self.either(terms), Spelling.RAW, 0, None, self._budget)
+            return [self.words(numbers)]
+        return [self._spelled(_one_value(exact(text)), self._spelling) for text in numbers]
 
     def either(self, terms: Iterable[Term]) -> Term:
         """The texts of any of `terms`."""
@@ -166,7 +163,7 @@ class Texts:
 
     def dfa(self, term: Term) -> TextDfa:
         """The automaton of `term`."""
-        return self._kept((TextDfa, term), lambda: TextDfa(term, self._budget))
+        return dfa_of(term, self._budget)
 
 
 def _one_value(value: Fraction) -> Interval:

@@ -17,6 +17,7 @@ from sampler.grammar.schema.expand import Expander
 from sampler.grammar.schema.layout import LONGEST_RUN, Layout
 from sampler.grammar.schema.merge import Condition
 from sampler.grammar.schema.options import SchemaOptions
+from sampler.grammar.schema.shapes import Node, Value
 from sampler.grammar.schema.texts import Texts
 from sampler.grammar.text.formats import NARROWED
 from sampler.limits import Limits
@@ -57,6 +58,33 @@ class Translation(NamedTuple):
     warnings: list[str]
 
 
+class _RenewableBudget(Budget):
+    """A budget for more than one stretch of work."""
+
+    def renew(self) -> None:
+        """None; the time begins again."""
+        self.__init__(self._limits)  # type: ignore[misc]
+
+
+class _Later:
+    """The values of nodes, for whoever writes cells.
+
+    Each may take the time of a compile: most are asked for while texts are followed, long after it.
+    """
+
+    def __init__(self, expander: Expander, budget: _RenewableBudget) -> None:
+        self._expander = expander
+        self._budget = budget
+
+    @property
+    def root(self) -> Node:
+        return self._expander.root
+
+    def expand(self, node: Node) -> Value:
+        self._budget.renew()
+        return self._expander.expand(node)
+
+
 def translate_schema(
     source: str, options: SchemaOptions, limits: Limits, *, keys_may_run_out: bool = False
 ) -> Translation:
@@ -91,7 +119,7 @@ def _translate(
     if options.object_root and is_untyped:
         warnings.append("/: no type is given beside `properties`: narrowed to objects")
         root["type"] = "object"
-    budget = Budget(limits)
+    budget = _RenewableBudget(limits)
     documents = Documents(root, options.registry)
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
     texts = Texts(spelling, options.formats == "assert", budget)
@@ -100,7 +128,7 @@ def _translate(
         expander.check()
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
-    program = write_program(expander, Layout(options.whitespace), spelling)
+    program = write_program(_Later(expander, budget), Layout(options.whitespace), spelling)
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     return Translation(program, True, warnings)
 
