@@ -104,16 +104,23 @@ class Expander:
     def _check_exclusive(self, schema: Schema) -> None:
         """None; raises unless the alternatives of ``oneOf`` are certain to exclude each other."""
         options = [self._documents.place(part) for part in schema.get("oneOf")]
+        siblings = self._siblings(schema)
         for one, other in combinations(options, 2):
             self._budget.check_time()
-            if not self.is_empty(self._nodes.of((one, other))) and not self.is_empty(
-                self._nodes.of((schema, one, other))
+            if not self.is_empty(self._nodes.of((one, other))) and not (
+                siblings and self.is_empty(self._nodes.of((siblings, one, other)))
             ):
                 raise UnsupportedSchemaError(
                     "the alternatives are not certain to exclude each other",
                     "oneOf",
                     schema.where("oneOf"),
                 )
+
+    def _siblings(self, schema: Schema) -> Schema | None:
+        """What stands beside ``oneOf``; by itself, as values are not to be tried with ``oneOf``."""
+        assert isinstance(schema.keywords, dict)
+        others = {word: value for word, value in schema.keywords.items() if word != "oneOf"}
+        return self._documents.made(others, schema) if others else None
 
     def demands(self, node: Node) -> Union:
         """What `node` demands of each type."""

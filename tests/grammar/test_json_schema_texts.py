@@ -166,7 +166,10 @@ def test_random_schemas_allow_what_jsonschema_allows(schema, values):
         start = matcher_of(schema, whitespace="compact")
     except (UnsupportedSchemaError, GrammarLimitError):
         return
-    except GrammarError:
+    except GrammarError as error:
+        if "leads to itself" in str(error) or "endless recursion" in str(error):
+            return
+        assert "no JSON value" in str(error)
         start = None
     for value in values:
         text = json.dumps(value, separators=(",", ":"))

@@ -47,6 +47,7 @@ REFUSED = [
     ({"type": "array", "uniqueItems": True}, "uniqueItems", "/uniqueItems"),
     ({"items": {"contains": {"type": "null"}}}, "contains", "/items/contains"),
     ({"oneOf": [{"type": "integer"}, {"minimum": 3}]}, "oneOf", "/oneOf"),
+    ({"oneOf": [{}, {"enum": [[1]]}]}, "oneOf", "/oneOf"),
     ({"$defs": {"a": {"not": {"items": {"type": "null"}}}}, "$ref": "#/$defs/a"}, "not", None),
     (
         {"properties": {"a/b": {"anyOf": [{}], "unevaluatedProperties": False}}},
