@@ -28,7 +28,9 @@ class _ObjectWriter:
         self._program = writer.program
         self._shape = shape
         self._level = level
-        self._count = max(shape.min_properties, shape.max_properties or 0)
+        least, most = shape.min_properties, shape.max_properties
+        # One property is certain without counting: an object that is not empty has one.
+        self._count = max(least, most or 0) if least > 1 or most is not None else 0
         self._closing: list[int] = []  # cells that lead to the end
         self._skipping: int | None = None  # the SPLIT that leads past the property before
         self._required = sum(part.is_required for part in shape.properties)  # still to come
