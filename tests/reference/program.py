@@ -196,8 +196,8 @@ class ReferenceMatcher:
         """The indices of the tokens that can come next; never one without bytes."""
         return [i for i, token in enumerate(tokens) if token and self._steps(self._now, token)]
 
-    def _op(self, one: Configuration) -> Op:
-        return Op(self._program.ops[one.cell])
+    def _op(self, one: Configuration) -> int:
+        return self._program.ops[one.cell]
 
     def _argument(self, one: Configuration) -> int:
         return self._program.arguments[one.cell]
