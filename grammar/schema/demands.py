@@ -11,7 +11,7 @@ from typing import Any
 
 from sampler.errors import GrammarError, UnsupportedSchemaError
 from sampler.grammar.schema.document import Documents, Schema
-from sampler.grammar.schema.keywords import KEYWORDS, TYPES
+from sampler.grammar.schema.keywords import KEYWORDS, NUMERIC, TYPES
 from sampler.grammar.schema.merge import (
     EVERYTHING,
     NOTHING,
@@ -45,7 +45,6 @@ IN_PLACE = frozenset(
         "dependentSchemas",
     ]
 )
-NUMERIC = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])
 ABOUT_ARRAYS = frozenset(
     ["items", "prefixItems", "additionalItems", "contains", "uniqueItems", "unevaluatedItems"]
 )
@@ -229,7 +228,7 @@ class Demands:
         atoms = {None} if "null" in types else set[bool | None]()
         return Union(
             frozenset(atoms | {True, False} if "boolean" in types else atoms),
-            (_numbers(schema, keywords, "number" not in types),) if numeric else (),
+            (numbers_under(schema, "number" not in types),) if numeric else (),
             (self._strings(schema, keywords),) if "string" in types else (),
             (_items(schema, keywords),) if "array" in types else (),
             (_members(schema, keywords),) if "object" in types else (),
@@ -284,7 +283,10 @@ def _is_known(word: str, schema: Schema) -> bool:
     return known.since <= schema.draft <= known.until
 
 
-def _numbers(schema: Schema, keywords: dict[str, Any], is_integer: bool) -> Numbers:
+def numbers_under(schema: Schema, is_integer: bool) -> Numbers:
+    """The numbers that the keywords of `schema` itself allow."""
+    keywords = schema.keywords
+    assert isinstance(keywords, dict)
     interval = Interval()
     if not NUMERIC.isdisjoint(keywords):
         interval = (

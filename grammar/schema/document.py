@@ -13,7 +13,14 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from sampler.errors import GrammarError, UnsupportedSchemaError, shown
-from sampler.grammar.schema.keywords import ANNOTATIONS, KEYWORDS, LATEST, Form, check_form
+from sampler.grammar.schema.keywords import (
+    ANNOTATIONS,
+    KEYWORDS,
+    LATEST,
+    NUMERIC,
+    Form,
+    check_form,
+)
 
 _DRAFTS = {
     "json-schema.org/draft-04/schema": 4,
@@ -75,6 +82,7 @@ class Documents:
     used : the keywords that occur anywhere
     formats : names of formats, with the pointers of the keyword
     patterns : regular expressions of strings, with the pointer of one keyword each
+    numeric : the schemas that say something of numbers
     references : the schemas that have a `$ref`; following them may add some
     unknown : pointers of keywords that the draft does not know
 
@@ -95,6 +103,7 @@ class Documents:
         self.used: set[str] = set()
         self.formats: dict[str, list[str]] = {}
         self.patterns: dict[str, str] = {}
+        self.numeric: list[Schema] = []
         self.references: list[Schema] = []
         self.unknown: list[str] = []
         self._read(root, "", _draft(root, LATEST), "")
@@ -119,7 +128,8 @@ class Documents:
                 self._places[id(new)] = Schema(new, like.pointer, like.draft, like.base)
                 for word, value in new.items():
                     if word in KEYWORDS and KEYWORDS[word].form in _INSIDE:
-                        waiting.extend(part for part, _ in _schemas_inside(value, f"/{word}"))
+                        inside = _schemas_inside(KEYWORDS[word].form, value, "")
+                        waiting.extend(part for part, _ in inside)
         return self._places[id(keywords)]
 
     def _read(self, root: Any, pointer: str, draft: int, base: str) -> None:
@@ -173,6 +183,8 @@ class Documents:
 
     def _parts(self, schema: Schema, keywords: dict[str, Any]) -> Iterator[tuple[Any, str]]:
         """The schemas directly inside of `schema`; its other keywords are checked."""
+        if not NUMERIC.isdisjoint(keywords):
+            self.numeric.append(schema)
         for word, value in keywords.items():
             known = KEYWORDS.get(word)
             if known is None or not known.since <= schema.draft <= known.until:
@@ -186,7 +198,7 @@ class Documents:
                     f" (at {schema.where(word)!r})"
                 )
             if known.form in _INSIDE:
-                yield from _schemas_inside(value, f"{schema.pointer}/{word}")
+                yield from _schemas_inside(known.form, value, f"{schema.pointer}/{word}")
             elif word == "format":
                 self.formats.setdefault(value, []).append(schema.where(word))
             elif word == "pattern":
@@ -272,22 +284,17 @@ class Documents:
 _INSIDE = frozenset([Form.SCHEMA, Form.SCHEMAS, Form.SCHEMA_MAP, Form.ITEMS, Form.DEPENDENCIES])
 
 
-def _schemas_inside(value: Any, pointer: str) -> Iterator[tuple[Any, str]]:
-    """The schemas of a keyword with the value `value`."""
+def _schemas_inside(form: Form, value: Any, pointer: str) -> Iterator[tuple[Any, str]]:
+    """The schemas in the value of a keyword at `pointer`, with their own pointers."""
     if isinstance(value, list):
         for index, part in enumerate(value):
             yield part, f"{pointer}/{index}"
-    elif pointer.rpartition("/")[2] in _MAPS:
+    elif form in (Form.SCHEMA_MAP, Form.DEPENDENCIES):
         for name, part in value.items():
-            if not (isinstance(part, list) and pointer.endswith("/dependencies")):
+            if not (isinstance(part, list) and form is Form.DEPENDENCIES):
                 yield part, f"{pointer}/{escape(name)}"
     else:
         yield value, pointer
-
-
-_MAPS = frozenset(
-    word for word, known in KEYWORDS.items() if known.form in (Form.SCHEMA_MAP, Form.DEPENDENCIES)
-)
 
 
 def _draft(schema: Any, default: int) -> int:

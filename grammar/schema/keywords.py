@@ -71,6 +71,7 @@ KEYWORDS: Mapping[str, Keyword] = {
     **_keywords(Form.BOUND, "exclusiveMinimum exclusiveMaximum"),
     **_keywords(Form.TYPE, "type"),
 }
+NUMERIC = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])
 ANNOTATIONS = frozenset(
     [
         "$schema",

@@ -21,6 +21,7 @@ from sampler.grammar.schema.merge import (
     Strings,
     Union,
 )
+from sampler.grammar.text.formats import NARROWED
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 
@@ -104,6 +105,8 @@ def _enum(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Viola
 
 
 def _condition(schema: Schema, keywords: dict[str, Any], word: str) -> Iterator[Violation | None]:
+    if word == "format" and keywords[word] in NARROWED:
+        yield None  # not being one of fewer texts is being one of more
     condition = Condition(word, keywords[word], schema.where(word), holds=False)
     yield Union(strings=(Strings((condition,)),))
 

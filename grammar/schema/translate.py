@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
+from sampler.grammar.schema.demands import numbers_under
 from sampler.grammar.schema.document import Documents
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
@@ -20,6 +21,7 @@ from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.shapes import Node, Value
 from sampler.grammar.schema.texts import Texts
 from sampler.grammar.text.formats import NARROWED
+from sampler.grammar.text.numbers import narrowed
 from sampler.limits import Limits
 
 # Keywords that are supported in some places only.
@@ -130,6 +132,7 @@ def _translate(
         raise GrammarError("no JSON value satisfies the schema")
     program = write_program(_Later(expander, budget), Layout(options.whitespace), spelling)
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
+    warnings += _narrowed_numbers(documents, spelling)
     return Translation(program, True, warnings)
 
 
@@ -174,3 +177,14 @@ def _annotated(documents: Documents, texts: Texts) -> Iterator[str]:
                 yield f"{where}: format {name!r} is not enforced"
             elif name in NARROWED:
                 yield f"{where}: format {name!r} is narrowed to {NARROWED[name]}"
+
+
+def _narrowed_numbers(documents: Documents, spelling: Spelling) -> Iterator[str]:
+    """The places whose numbers are not written in every way."""
+    for schema in documents.numeric:
+        given = schema.get("type")
+        is_integer = given == "integer" or (isinstance(given, list) and "number" not in given)
+        interval = numbers_under(schema, is_integer).interval
+        missing = narrowed(interval, is_integer, spelling)
+        if missing is not None:
+            yield f"{schema.pointer or '/'}: numbers are written with {missing}"

@@ -48,6 +48,7 @@ REFUSED = [
     ({"items": {"contains": {"type": "null"}}}, "contains", "/items/contains"),
     ({"oneOf": [{"type": "integer"}, {"minimum": 3}]}, "oneOf", "/oneOf"),
     ({"oneOf": [{}, {"enum": [[1]]}]}, "oneOf", "/oneOf"),
+    ({"type": "string", "not": {"format": "hostname"}}, "not", "/not"),
     ({"$defs": {"a": {"not": {"items": {"type": "null"}}}}, "$ref": "#/$defs/a"}, "not", None),
     (
         {"properties": {"a/b": {"anyOf": [{}], "unevaluatedProperties": False}}},
@@ -127,6 +128,8 @@ def test_warnings_name_what_is_only_annotated_or_narrowed():
         "title": "t",
         "x-ui": 1,
         "properties": {"a": {"type": "string", "format": "starsign"}, "b": {"enum": [1.0]}},
+        "minProperties": 0,
+        "additionalProperties": {"type": "number", "minimum": 0.5},
     }
     warnings = translate(schema).warnings
     for expected in (
@@ -137,6 +140,7 @@ def test_warnings_name_what_is_only_annotated_or_narrowed():
         "strings: characters beyond ASCII",
         "integers: written without fraction",
         "constants: written as",
+        "/additionalProperties: numbers are written with ",
     ):
         assert any(expected in warning for warning in warnings), expected
     assert not any("title" in warning for warning in warnings)
