@@ -197,12 +197,14 @@ def _placed_row(term: Placed) -> Row:
     pool = term.pool
     left = term.left
     steps = [*_steps(term.body, pool.epsilon, pool.anything, left)]
+    if not steps:
+        return row(pool.empty)
     rows: list[Row] = []
     for part, rest, condition in steps:
         partition, targets = row(part)
         rows += ((partition, before(targets, rest)), row(condition))
     rows += (row(texts) for _, texts in left)
-    partition, columns = refined(pool, rows) if rows else (pool.partitions.whole, ())
+    partition, columns = refined(pool, rows)
     targets_found = []
     for column in columns:
         remembered = column[2 * len(steps) :]

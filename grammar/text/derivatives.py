@@ -155,16 +155,20 @@ def _automaton(term: Automaton) -> Row:
 
 
 def _concat(term: Concat) -> Row:
-    pool = term.pool
-    rows: list[Row] = []
+    pending: list[Concat] = []
     at: Term = term
-    while isinstance(at, Concat):
-        partition, targets = row(at.first)
-        rows.append((partition, before(targets, at.rest)))
+    while isinstance(at, Concat) and at.row is None:
+        pending.append(at)
         if not at.first.nullable:
-            return any_of(pool, rows)
+            break
         at = at.rest
-    return any_of(pool, [*rows, row(at)])
+    while pending:  # from the last one on, so that a long chain is not descended
+        at = pending.pop()
+        partition, targets = row(at.first)
+        at.row = (partition, before(targets, at.rest))
+        if at.first.nullable:
+            at.row = any_of(term.pool, [at.row, row(at.rest)])
+    return at.row  # type: ignore[return-value]
 
 
 def _repeat(term: Repeat) -> Row:

@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from sampler.errors import GrammarLimitError
 from sampler.forking import call_in_children
@@ -20,7 +21,7 @@ from sampler.grammar.text.derivatives import alphabet, row
 from sampler.grammar.text.emptiness import is_empty, shortest_length
 from sampler.grammar.text.growth import PLAIN, grows, takes_plain_text
 from sampler.grammar.text.partitions import Partition
-from sampler.grammar.text.terms import INFINITE, Characters, Repeat, Term
+from sampler.grammar.text.terms import INFINITE, MAX_WORK, Characters, Repeat, Term, bounded_work
 
 if TYPE_CHECKING:  # program.py needs TextDfa to be there
     from sampler.grammar.engine.program import Spelling, Text
@@ -86,7 +87,7 @@ class TextDfa:
         known = self._rows[state]
         if known is not None:
             return known
-        with self._lock:
+        with self._lock, bounded_work(MAX_WORK):
             partition, targets = row(self._terms[state])
             projection = self._projections.get(partition)
             if projection is None:
@@ -181,6 +182,15 @@ class TextDfa:
         return len(self._terms) * _STATE_BYTES + rows * (56 + 8 * self.class_count)
 
 
+_shared: WeakValueDictionary[Term, TextDfa] = WeakValueDictionary()
+
+
+def dfa_of(term: Term, budget: Budget | None = None) -> TextDfa:
+    """The automaton of `term`, the same one for everybody as long as anybody has it."""
+    known = _shared.get(term)
+    return known or _shared.setdefault(term, TextDfa(term, budget))
+
+
 def text_of(
     term: Term,
     spelling: "Spelling",
@@ -211,11 +221,11 @@ def text_of(
         max_length = None
     if term.shortest >= min_length:
         min_length = 0
-    dfa = TextDfa(term, budget)
+    dfa = dfa_of(term, budget)
     if (min_length, max_length) == (0, None):
         return Text(dfa, spelling) if dfa.start else None
     if not dfa.has_any_length:
-        dfa = TextDfa(term & pool.repeat(pool.character, min_length, max_length), budget)
+        dfa = dfa_of(term & pool.repeat(pool.character, min_length, max_length), budget)
         return Text(dfa, spelling) if dfa.start else None
     if max_length is not None and max(min_length, dfa.shortest(dfa.start)) > max_length:
         return None

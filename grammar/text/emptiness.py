@@ -16,7 +16,16 @@ from itertools import count
 from sampler.errors import GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.text.derivatives import row
-from sampler.grammar.text.terms import Alternation, Concat, Intersection, Repeat, Term, chain
+from sampler.grammar.text.terms import (
+    MAX_WORK,
+    Alternation,
+    Concat,
+    Intersection,
+    Repeat,
+    Term,
+    bounded_work,
+    chain,
+)
 
 MAX_STEPS = 20_000  # derivatives looked at to decide one question
 _STEPS_A_LOOK = 64  # derivatives between two looks at the clock
@@ -50,7 +59,8 @@ def _decide(term: Term, budget: Budget | None) -> bool:
         return any(is_empty(part, budget) for part in chain(term))
     if isinstance(term, Repeat):
         return is_empty(term.inner, budget)
-    return _search(term, budget)
+    with bounded_work(MAX_WORK):
+        return _search(term, budget)
 
 
 def _search(root: Term, budget: Budget | None) -> bool:
@@ -112,6 +122,11 @@ def shortest_length(term: Term) -> int:
     ------
     GrammarLimitError : more than `MAX_STEPS` derivatives to look at
     """
+    with bounded_work(MAX_WORK):
+        return _shortest_length(term)
+
+
+def _shortest_length(term: Term) -> int:
     order = count()
     lengths = {term: 0}
     pending = [(term.shortest, next(order), term)]
@@ -136,8 +151,13 @@ def texts_of(term: Term, limit: int) -> list[str] | None:
     ------
     GrammarLimitError : more than `MAX_STEPS` derivatives to look at
     """
+    with bounded_work(MAX_WORK):
+        return _texts_of(term, limit)
+
+
+def _texts_of(term: Term, limit: int) -> list[str] | None:
     found: list[str] = []
-    level = [("", term)]
+    level = [] if is_empty(term) else [("", term)]
     steps = 0
     while level:
         found += [text for text, at in level if at.nullable]

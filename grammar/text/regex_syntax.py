@@ -163,7 +163,7 @@ class _Parser:
         found = _QUANTIFIER.match(self.text, self.at)
         if found is None:
             return node
-        if isinstance(node, Edge) or self.text[self.at - 2 : self.at] in ("\\b", "\\B"):
+        if node.has_assertions and self.text[self.at - 1] != ")":
             self.fail("nothing to repeat")
         low, high = _bounds(found)
         if high is not None and high < low:

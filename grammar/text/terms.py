@@ -15,7 +15,9 @@ Sources: Brzozowski, "Derivatives of Regular Expressions" (1964); Owens, Reppy, 
 Rejected design: automata instead of terms. Complement needs a deterministic one, all of it.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from sampler.errors import GrammarLimitError
@@ -24,7 +26,9 @@ from sampler.grammar.characters import Ranges
 from sampler.grammar.text.partitions import Partition, Partitions
 
 INFINITE = float("inf")
-MAX_PARTS = 4000  # of one alternation or intersection
+MAX_PARTS = 2000  # of one alternation or intersection
+_FEW_PARTS = 8  # that are put together without counting it as work
+MAX_WORK = 2_000_000  # parts put together to answer one question; about a second
 MAX_NESTING = 150  # terms in terms; what runs along them calls itself at each level
 SCALARS: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))  # all code points that texts are made of
 Row = tuple[Partition, tuple["Term", ...]]  # the derivative by each class of a partition
@@ -236,6 +240,39 @@ class Complement(Term):
 _T = TypeVar("_T", bound=Term)
 
 
+class _Work(threading.local):
+    left = INFINITE
+
+
+_work = _Work()
+
+
+@contextmanager
+def bounded_work(limit: float) -> Iterator[None]:
+    """While it is open, this thread may put together `limit` parts of alternations and the like.
+
+    Raises
+    ------
+    GrammarLimitError : inside, when it wants to put together more
+    """
+    before = _work.left
+    _work.left = min(before, limit)
+    allowed = _work.left
+    try:
+        yield
+    finally:
+        _work.left = before - (allowed - _work.left)
+
+
+def _count_work(parts: set[Term]) -> None:
+    if len(parts) > _FEW_PARTS:
+        _work.left -= len(parts)
+        if _work.left < 0:
+            raise GrammarLimitError("work on a language of texts", f"> {MAX_WORK}", MAX_WORK)
+    if len(parts) > MAX_PARTS:
+        raise GrammarLimitError("parts of a language of texts", len(parts), MAX_PARTS)
+
+
 class TermPool:
     """Terms, each of them once.
 
@@ -354,12 +391,14 @@ class TermPool:
 
     def repeat(self, term: Term, low: int, high: int | None = None) -> Term:
         """Texts of `term`, `low` to `high` times, `high` None is without end."""
+        if high is not None and high < low:
+            return self.empty
         if high == 0 or term is self.epsilon:
             return self.epsilon
         if term is self.empty:
             return self.epsilon if low == 0 else self.empty
-        if high is not None and high < low:
-            return self.empty
+        if term.longest == 0:  # an assertion: once or not at all
+            return term if low > 0 else self.epsilon
         if term.nullable:
             low = 0
         if (low, high) == (1, 1):
@@ -382,6 +421,7 @@ class TermPool:
             return parts.pop() if parts else self.empty
         if self.anything in parts:
             return self.anything
+        _count_work(parts)
         key = (Alternation, frozenset(parts))
         known = self._terms.get(key)
         return known or self._terms.setdefault(key, self._alternation(parts))
@@ -397,7 +437,6 @@ class TermPool:
             return self.anything
         if len(parts) == 1:
             return parts.pop()
-        _check_size(parts)
         united = frozenset(parts)
         return self.interned((Alternation, united), lambda: Alternation(self, united))
 
@@ -436,6 +475,7 @@ class TermPool:
             return parts.pop() if parts else self.anything
         if self.empty in parts:
             return self.empty
+        _count_work(parts)
         key = (Intersection, frozenset(parts))
         known = self._terms.get(key)
         return known or self._terms.setdefault(key, self._intersection(parts))
@@ -450,7 +490,6 @@ class TermPool:
             return self.empty
         if len(parts) == 1:
             return parts.pop()
-        _check_size(parts)
         met = frozenset(parts)
         return self.interned((Intersection, met), lambda: Intersection(self, met))
 
@@ -510,11 +549,6 @@ def _united(bounds: Iterable[tuple[int, int | None]]) -> Iterable[tuple[int, int
 
 def _has_surrogates(text: str) -> bool:
     return not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text)
-
-
-def _check_size(parts: set[Term]) -> None:
-    if len(parts) > MAX_PARTS:
-        raise GrammarLimitError("parts of a language of texts", len(parts), MAX_PARTS)
 
 
 MAX_POOL = 60_000  # terms and partitions, of which each takes about half a kibibyte
