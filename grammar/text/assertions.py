@@ -17,7 +17,8 @@ what `regex.py` does where it can, but in a loop the rest of the text is not kno
 from collections.abc import Iterable
 
 from sampler.grammar.text.derivatives import PARTS, ROWS, before, refined, row
-from sampler.grammar.text.terms import Alternation, Concat, Repeat, Row, Term, chain
+from sampler.grammar.text.term_kinds import Alternation, Concat, Repeat, Row, chain
+from sampler.grammar.text.terms import Term
 
 Left = tuple[tuple[Term, Term], ...]  # look-behinds, and what is left of each
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sampler.grammar.characters import Ranges
 from sampler.grammar.text.partitions import Event, Partition
-from sampler.grammar.text.terms import (
+from sampler.grammar.text.term_kinds import (
     Alternation,
     Automaton,
     Characters,
@@ -25,10 +25,9 @@ from sampler.grammar.text.terms import (
     Intersection,
     Repeat,
     Row,
-    Term,
-    TermPool,
     Words,
 )
+from sampler.grammar.text.terms import Term, TermPool
 
 
 def row(term: Term) -> Row:

@@ -21,7 +21,8 @@ from sampler.grammar.text.derivatives import alphabet, row
 from sampler.grammar.text.emptiness import is_empty, shortest_length
 from sampler.grammar.text.growth import PLAIN, grows, takes_plain_text
 from sampler.grammar.text.partitions import Partition
-from sampler.grammar.text.terms import INFINITE, MAX_WORK, Characters, Repeat, Term, bounded_work
+from sampler.grammar.text.term_kinds import INFINITE, Characters, Repeat
+from sampler.grammar.text.terms import MAX_WORK, Term, bounded_work
 
 if TYPE_CHECKING:  # program.py needs TextDfa to be there
     from sampler.grammar.engine.program import Spelling, Text

@@ -16,16 +16,8 @@ from itertools import count
 from sampler.errors import GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.text.derivatives import row
-from sampler.grammar.text.terms import (
-    MAX_WORK,
-    Alternation,
-    Concat,
-    Intersection,
-    Repeat,
-    Term,
-    bounded_work,
-    chain,
-)
+from sampler.grammar.text.term_kinds import Alternation, Concat, Intersection, Repeat, chain
+from sampler.grammar.text.terms import MAX_WORK, Term, bounded_work
 
 MAX_STEPS = 20_000  # derivatives looked at to decide one question
 _STEPS_A_LOOK = 64  # derivatives between two looks at the clock

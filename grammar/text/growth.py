@@ -2,7 +2,7 @@
 
 from sampler.grammar import characters
 from sampler.grammar.text.emptiness import is_empty
-from sampler.grammar.text.terms import (
+from sampler.grammar.text.term_kinds import (
     INFINITE,
     Alternation,
     Characters,
@@ -10,9 +10,9 @@ from sampler.grammar.text.terms import (
     Concat,
     Intersection,
     Repeat,
-    Term,
     chain,
 )
+from sampler.grammar.text.terms import Term
 
 # What may stand in a JSON string as it is.
 PLAIN = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0xD7FF), (0xE000, 0x10FFFF))

@@ -23,7 +23,8 @@ from sampler.grammar.text.regex_tree import (
     Node,
     Set,
 )
-from sampler.grammar.text.terms import Alternation, Concat, Term, TermPool
+from sampler.grammar.text.term_kinds import Alternation, Concat
+from sampler.grammar.text.terms import Term, TermPool
 
 
 def parse_regex(

@@ -11,6 +11,7 @@ from sampler.errors import GrammarLimitError
 from sampler.grammar.text import terms
 from sampler.grammar.text.derivatives import derivative, matches
 from sampler.grammar.text.emptiness import is_empty, shortest_length, texts_of
+from sampler.grammar.text.term_kinds import MAX_NESTING
 from sampler.grammar.text.terms import TermPool
 
 ALPHABET, LENGTH = "abé", 4
@@ -136,12 +137,12 @@ def test_deep_terms_are_refused_before_they_overflow_the_stack(pool):
     with pytest.raises(GrammarLimitError, match="nesting") as refusal:
         for letter in itertools.cycle("bc"):
             term = pool.star(term + pool.literal(letter))
-    assert refusal.value.limit == terms.MAX_NESTING
+    assert refusal.value.limit == MAX_NESTING
 
 
 def test_the_deepest_terms_can_be_derived(pool):
     term = pool.literal("a")
-    for letter in itertools.islice(itertools.cycle("bc"), terms.MAX_NESTING // 2 - 1):
+    for letter in itertools.islice(itertools.cycle("bc"), MAX_NESTING // 2 - 1):
         term = pool.star(term + pool.literal(letter))
     assert matches(term, "")
     assert not matches(term, "d")
