@@ -36,6 +36,7 @@ class Texts:
         self._spelling = spelling
         self._budget = budget
         self._pool = current_pool()
+        self._matches: dict[tuple[Condition, str], bool] = {}
         self._conditions: dict[tuple[str, str], Term] = {}
         self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
         self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
@@ -100,7 +101,10 @@ class Texts:
         """Whether `text` meets `condition`; formats that are not enforced are always met."""
         if condition.keyword == "format" and condition.value not in self.formats:
             return True
-        return matches(self.condition(condition), text)
+        key = condition, text
+        if key not in self._matches:
+            self._matches[key] = matches(self.condition(condition), text)
+        return self._matches[key]
 
     # Texts.
 
