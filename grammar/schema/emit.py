@@ -1,8 +1,9 @@
 """From values to cells: the program of all texts of a node.
 
-Every object, array and string is a frame of its own, the same one wherever the same shape is
-allowed, and written when it is first called. Its texts end at one certain byte, so the automaton
-shares what it learns inside of it among all places. The other values are cells in place.
+Every object, array and string is, from behind its first byte on, a frame of its own: the same one
+wherever the same shape is allowed, and written when it is first called. It ends at a certain byte,
+so the automaton shares what it learns inside of it among all places. The other values are cells in
+place.
 
 Rejected design: strings in place. Each place would learn anew how characters are spelled.
 """
@@ -47,11 +48,18 @@ def write_program(values: ValuesOfNodes, layout: Layout, spelling: Spelling) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A value at one level: cells of which one is enough, and constants beside them."""
+    """A value at one level: one of its parts is enough.
 
-    cells: tuple[tuple[Op, int], ...]
+    Attributes
+    ----------
+    frames : the first byte of a string, array or object, and the frame of what follows it
+    literals : constants in place
+    others : a frame or text, as a cell, of what is neither
+    """
+
+    frames: tuple[tuple[str, int], ...]
     literals: tuple[str, ...]
-    is_prefix_free: bool
+    others: tuple[tuple[Op, int], ...]
 
 
 class Writer:
@@ -92,12 +100,15 @@ class Writer:
             program.emit(Op.JUMP, loop)
             program.point(loop, program.end)
 
-    def quote(self, gap: Gap) -> None:
-        """None; cells that take `gap` and the quotation mark that begins a key."""
+    def lead(self, gap: Gap, first: str) -> None:
+        """None; cells that take `gap` and the byte `first`, with which a key or value begins.
+
+        A run is a frame, so that the automaton learns once for all places how long it may be.
+        """
         if isinstance(gap, bytes):
-            self.program.emit_bytes(gap + b'"')
-        else:  # a frame of its own, so that the automaton learns once how long a run may be
-            self._call(("quote", gap), partial(self._write_quote, gap))
+            self.program.emit_bytes(gap + first.encode())
+        else:
+            self._call(("lead", gap, first), partial(self._write_lead, gap, first))
 
     def characters(self, text: str) -> None:
         """None; cells that take `text` inside of a string."""
@@ -105,7 +116,7 @@ class Writer:
 
     def free_key(self, keys: Text) -> None:
         """None; cells that take one of `keys` and the quotation mark behind it."""
-        self._call(("key", keys), partial(self._write_key, keys))
+        self.program.emit(Op.CALL, self._string((), (keys,)))
 
     def colon(self) -> None:
         """None; cells that take the colon with its gaps."""
@@ -121,26 +132,29 @@ class Writer:
     def value(self, node: Node, level: int) -> None:
         """None; cells that take a value of `node`; `level` is that of `Layout`."""
         program, parts = self.program, self._parts_of(node, level)
-        ends, splits = [], len(parts.cells) - (not parts.literals)
-        for op, argument in parts.cells:
-            split = program.emit(Op.SPLIT) if splits > 0 else None
+        ends, left = list[int](), len(parts.frames) + len(parts.others) + bool(parts.literals)
+        for first, frame in parts.frames:
+            left -= 1
+            split = program.emit(Op.SPLIT) if left else None
+            program.emit(Op.BYTE, ord(first))
+            program.emit(Op.CALL, frame)
+            self._end(ends, split)
+        for op, argument in parts.others:
+            left -= 1
+            split = program.emit(Op.SPLIT) if left else None
             program.emit(op, argument)
-            if split is not None:
-                ends.append(program.emit(Op.JUMP))
-                program.point(split, program.end)
-                splits -= 1
+            self._end(ends, split)
         if parts.literals:
             ends += emit_words(program, parts.literals, Spelling.RAW)
         self.point(ends)
 
     def item(self, gap: Gap, node: Node, level: int) -> None:
-        """None; cells that take `gap` and a value of `node`.
-
-        Where the end of the value is certain this is a frame: then the automaton does not have to
-        learn the run again for each number of items that has been counted.
-        """
-        if isinstance(gap, int) and self._parts_of(node, level).is_prefix_free:
-            self._call(("item", gap, node, level), partial(self._write_item, gap, node, level))
+        """None; cells that take `gap` and a value of `node`."""
+        parts = self._parts_of(node, level)
+        if len(parts.frames) == 1 and not parts.literals and not parts.others:
+            ((first, frame),) = parts.frames
+            self.lead(gap, first)
+            self.program.emit(Op.CALL, frame)
         else:
             self.gap(gap)
             self.value(node, level)
@@ -149,6 +163,12 @@ class Writer:
         """None; `cells`, JUMPs and SPLITs, lead to the cell that comes next."""
         for cell in cells:
             self.program.point(cell, self.program.end)
+
+    def _end(self, ends: list[int], split: int | None) -> None:
+        """None; ends an alternative, where `split` leads past it to the next one."""
+        if split is not None:
+            ends.append(self.program.emit(Op.JUMP))
+            self.program.point(split, self.program.end)
 
     # Frames.
 
@@ -177,35 +197,28 @@ class Writer:
         return parts
 
     def _new_parts(self, value: Value, level: int) -> _Parts:
-        frames, literals = [], value.literals
+        frames, literals = list[tuple[str, int]](), value.literals
+        others = list[tuple[Op, int]]()
         if value.words or value.texts:
-            write = partial(self._write_string, value.words, value.texts)
-            frames.append(self._frame(("string", value.words, value.texts), write))
+            frames.append(('"', self._string(value.words, value.texts)))
         if value.arrays:
-            frames.append(self._containers(value.arrays, level))
+            write = partial(self._write_containers, value.arrays, level)
+            frames.append(("[", self._frame((value.arrays, level), write)))
         if value.objects:
-            frames.append(self._containers(value.objects, level))
-        cells = [(Op.CALL, frame) for frame in frames]
-        is_prefix_free = value.numbers is None and _is_prefix_free(literals)
+            write = partial(self._write_containers, value.objects, level)
+            frames.append(("{", self._frame((value.objects, level), write)))
         if sum(map(len, literals)) > _FEW_CHARACTERS:
             write = partial(self._write_literals, literals)
-            cells.append((Op.CALL, self._frame(("literals", literals), write, is_prefix_free)))
+            frame = self._frame(("literals", literals), write, _is_prefix_free(literals))
+            others.append((Op.CALL, frame))
             literals = ()
         if value.numbers is not None:
-            cells.append((Op.TEXT, self._text(value.numbers)))
-        return _Parts(tuple(cells), literals, is_prefix_free)
+            others.append((Op.TEXT, self._text(value.numbers)))
+        return _Parts(tuple(frames), literals, tuple(others))
 
-    def _containers(
-        self, shapes: tuple[ArrayShape, ...] | tuple[ObjectShape, ...], level: int
-    ) -> int:
-        """The frame of containers of one type."""
-        key = shapes, level
-        if len(shapes) > 1:
-            return self._frame(key, partial(self._write_alternatives, shapes, level))
-        shape = shapes[0]
-        if isinstance(shape, ArrayShape):
-            return self._frame(key, partial(write_array, self, shape, level))
-        return self._frame(key, partial(write_object, self, shape, level))
+    def _string(self, words: tuple[str, ...], texts: tuple[Text, ...]) -> int:
+        """The frame of strings."""
+        return self._frame(("string", words, texts), partial(self._write_string, words, texts))
 
     # What the frames consist of.
 
@@ -215,28 +228,22 @@ class Writer:
         self.gap(self.layout.outside)
         self.program.emit(Op.ACCEPT)
 
-    def _write_alternatives(
-        self, shapes: tuple[ArrayShape, ...] | tuple[ObjectShape, ...], level: int
-    ) -> None:
-        program = self.program
-        for index, shape in enumerate(shapes):
-            is_last = index == len(shapes) - 1
-            split = None if is_last else program.emit(Op.SPLIT)
-            program.emit(Op.CALL, self._containers((shape,), level))  # type: ignore[arg-type]
-            program.emit(Op.RETURN)
+    def _write_containers(self, shapes: tuple[ArrayShape | ObjectShape, ...], level: int) -> None:
+        for index, shape in enumerate(shapes, start=1):
+            split = self.program.emit(Op.SPLIT) if index < len(shapes) else None
+            if isinstance(shape, ArrayShape):
+                write_array(self, shape, level)
+            else:
+                write_object(self, shape, level)
             if split is not None:
-                program.point(split, program.end)
+                self.program.point(split, self.program.end)
 
     def _write_string(self, words: tuple[str, ...], texts: tuple[Text, ...]) -> None:
         program, ends = self.program, list[int]()
-        program.emit(Op.BYTE, ord('"'))
-        for index, text in enumerate(texts):
-            is_last = index == len(texts) - 1 and not words
-            split = None if is_last else program.emit(Op.SPLIT)
+        for index, text in enumerate(texts, start=1):
+            split = program.emit(Op.SPLIT) if index < len(texts) or words else None
             program.emit(Op.TEXT, self._text(text))
-            if split is not None:
-                ends.append(program.emit(Op.JUMP))
-                program.point(split, program.end)
+            self._end(ends, split)
         if words:
             ends += emit_words(program, words, self._spelling)
         self.point(ends)
@@ -247,19 +254,9 @@ class Writer:
         self.point(emit_words(self.program, literals, Spelling.RAW))
         self.program.emit(Op.RETURN)
 
-    def _write_quote(self, gap: Gap) -> None:
+    def _write_lead(self, gap: Gap, first: str) -> None:
         self.gap(gap)
-        self.program.emit(Op.BYTE, ord('"'))
-        self.program.emit(Op.RETURN)
-
-    def _write_key(self, keys: Text) -> None:
-        self.program.emit(Op.TEXT, self._text(keys))
-        self.program.emit(Op.BYTE, ord('"'))
-        self.program.emit(Op.RETURN)
-
-    def _write_item(self, gap: Gap, node: Node, level: int) -> None:
-        self.gap(gap)
-        self.value(node, level)
+        self.program.emit(Op.BYTE, ord(first))
         self.program.emit(Op.RETURN)
 
 

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 
 def write_array(writer: Writer, shape: ArrayShape, level: int) -> None:
-    """None; the frame of the arrays of `shape`."""
+    """None; cells of the arrays of `shape` from behind the bracket on, to a RETURN."""
     program, layout = writer.program, writer.layout
-    program.emit(Op.BYTE, ord("["))
     may_be_filled = shape.prefix or shape.rest is not None
     empty = program.emit(Op.SPLIT) if shape.min_items == 0 and may_be_filled else None
     closing: list[int] = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_object(writer: Writer, shape: ObjectShape, level: int) -> None:
-    """None; the frame of the objects of `shape`."""
+    """None; cells of the objects of `shape` from behind the bracket on, to a RETURN."""
     _ObjectWriter(writer, shape, level).write()
 
 
@@ -36,15 +36,14 @@ class _ObjectWriter:
         self._required = sum(part.is_required for part in shape.properties)  # still to come
 
     def write(self) -> None:
-        """None; the whole frame."""
+        """None; all cells."""
         program, writer, layout = self._program, self._writer, self._writer.layout
         shape = self._shape
         may_be_filled = shape.properties or shape.extras
         may_be_empty = self._required == 0 and shape.min_properties == 0
-        program.emit(Op.BYTE, ord("{"))
         empty = program.emit(Op.SPLIT) if may_be_filled and may_be_empty else None
         if may_be_filled:
-            writer.quote(layout.opening(self._level))
+            writer.lead(layout.opening(self._level), '"')
             self._write_members()
             writer.point(self._closing)
             if shape.min_properties > 1:
@@ -109,7 +108,7 @@ class _ObjectWriter:
             if self._shape.max_properties is not None:
                 self._program.emit(Op.BELOW, self._shape.max_properties)
         self._writer.comma()
-        self._writer.quote(self._writer.layout.after_comma(self._level))
+        self._writer.lead(self._writer.layout.after_comma(self._level), '"')
 
     def _write_extras(self, extras: tuple[KeyClass, ...]) -> None:
         """None; the loop of free keys. Behind its quotation mark a key can be of any class."""
