@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # program.py needs TextDfa to be there
     from sampler.grammar.engine.program import Spelling, Text
 
 MAX_STATES = 100_000
-_FEW_STATES = 48  # how far is looked for what is only good to know
+_FEW_STATES = 24  # how far is looked for what is only good to know
 _STATE_BYTES = 700  # a term with what it has, and its place here
 
 

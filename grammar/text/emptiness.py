@@ -41,7 +41,19 @@ def _known(term: Term) -> bool | None:
         return False
     if term.is_plain:
         return term is term.pool.empty
+    if term.emptiness is None and isinstance(term, Intersection) and _is_window(term):
+        return False
     return term.emptiness
+
+
+def _is_window(term: Intersection) -> bool:
+    """Whether `term` is a language with a window of lengths that its shortest text is in."""
+    character = term.pool.character
+    windows = [part for part in term.parts if isinstance(part, Repeat) and part.inner is character]
+    if len(windows) != 1 or len(term.parts) != 2:
+        return False
+    (other,) = term.parts - {*windows}
+    return other.is_exact and windows[0].shortest <= other.shortest <= windows[0].longest
 
 
 def _decide(term: Term, budget: Budget | None) -> bool:
@@ -57,12 +69,19 @@ def _decide(term: Term, budget: Budget | None) -> bool:
 
 def _search(root: Term, budget: Budget | None) -> bool:
     """`is_empty` by looking at derivatives; what is found out is kept on all of them."""
-    order = count()
+    order = count(1)
     reached_from: dict[Term, Term | None] = {root: None}
-    pending = [(root.shortest, next(order), root)]
-    while pending:
-        term = heappop(pending)[2]
-        _spend(len(reached_from), budget)
+    done: set[Term] = set()
+    # Where no bound tells one way from another, one queue goes deep and the other one wide.
+    queues = [(root.shortest, 0, root)], [(root.shortest, 0, root)]
+    turn = 0
+    while queues[turn]:
+        term = heappop(queues[turn])[2]
+        turn = 1 - turn
+        if term in done:
+            continue
+        done.add(term)
+        _spend(len(done), budget)
         for part in _next(term)[1]:
             if part in reached_from:
                 continue
@@ -72,7 +91,9 @@ def _search(root: Term, budget: Budget | None) -> bool:
                 return False
             if known is None:
                 reached_from[part] = term
-                heappush(pending, (part.shortest, next(order), part))
+                number = next(order)
+                heappush(queues[0], (part.shortest, -number, part))
+                heappush(queues[1], (part.shortest, number, part))
     for term in reached_from:
         term.emptiness = True
     return True
