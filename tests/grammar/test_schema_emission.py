@@ -158,7 +158,7 @@ def test_texts_of_frames_that_close_have_a_certain_end() -> None:
     for frame in closing:
         program.frame_starts[0] = program.emit(Op.CALL, frame)
         program.emit(Op.ACCEPT)
-        assert all(following == "" for following in after_texts(program, 6))
+        assert all(following == "" for following in after_texts(program, 5))
 
 
 def after_texts(program: Program, longest: int) -> Iterator[str]:
