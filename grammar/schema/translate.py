@@ -5,11 +5,12 @@ refused here: a document with keywords that are not always supported is looked a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
+from sampler.grammar.cache import never
 from sampler.grammar.engine.program import Program, Spelling
 from sampler.grammar.schema.demands import numbers_under
 from sampler.grammar.schema.document import Documents
@@ -64,7 +65,7 @@ class _RenewableBudget(Budget):
     """A budget for more than one stretch of work."""
 
     def renew(self) -> None:
-        """None; the time begins again."""
+        """None; the time begins again, for whoever follows a text."""
         self.__init__(self._limits)  # type: ignore[misc]
 
 
@@ -88,7 +89,12 @@ class _Later:
 
 
 def translate_schema(
-    source: str, options: SchemaOptions, limits: Limits, *, keys_may_run_out: bool = False
+    source: str,
+    options: SchemaOptions,
+    limits: Limits,
+    *,
+    keys_may_run_out: bool = False,
+    abandoned: Callable[[], bool] = never,
 ) -> Translation:
     """The program of the texts that the schema `source` (canonical JSON) allows.
 
@@ -99,6 +105,7 @@ def translate_schema(
     limits : of the compile
     keys_may_run_out : whether whoever runs the program keeps off keys that cannot be completed to
         one that the object does not have yet; else objects with such keys are refused
+    abandoned : whether nobody waits for it any more
 
     Raises
     ------
@@ -107,21 +114,21 @@ def translate_schema(
     GrammarLimitError : larger than a limit
     """
     try:
-        return _translate(source, options, limits, keys_may_run_out)
+        budget = _RenewableBudget(limits, abandoned)
+        return _translate(source, options, budget, keys_may_run_out)
     except RecursionError as error:
         what, limit = "nesting of the schema, references followed", limits.max_grammar_depth
         raise GrammarLimitError(what, f"> {limit}", limit) from error
 
 
 def _translate(
-    source: str, options: SchemaOptions, limits: Limits, keys_may_run_out: bool
+    source: str, options: SchemaOptions, budget: "_RenewableBudget", keys_may_run_out: bool
 ) -> Translation:
     root, warnings = json.loads(source), list[str]()
     is_untyped = isinstance(root, dict) and "properties" in root and "type" not in root
     if options.object_root and is_untyped:
         warnings.append("/: no type is given beside `properties`: narrowed to objects")
         root["type"] = "object"
-    budget = _RenewableBudget(limits)
     documents = Documents(root, options.registry)
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
     texts = Texts(spelling, options.formats == "assert", budget)

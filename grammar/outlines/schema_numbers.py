@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sampler.errors import GrammarLimitError
-from sampler.grammar.pattern_regex import any_of
+from sampler.grammar.outlines.pattern_regex import any_of
 
 INTEGER = "(?:0|-?[1-9][0-9]*)"
 NUMBER = "-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import GrammarError
-from sampler.grammar.vocabulary import TokenTree
+from sampler.grammar.outlines.token_tree import TokenTree
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON = b'"\\,:'
 _OPEN_OBJECT, _OPEN_ARRAY = b"{["

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.errors import GrammarError
-from sampler.grammar.automaton import DEAD, ByteAutomaton
-from sampler.grammar.vocabulary import TokenTree, ranges
+from sampler.grammar.outlines.automaton import DEAD, ByteAutomaton
+from sampler.grammar.outlines.token_tree import TokenTree, ranges
 
 
 class Tokens:

@@ -7,7 +7,6 @@ refused with its keyword and place; what is narrower is listed in the warnings. 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -15,26 +14,30 @@ from typing import Any
 from sampler.errors import (
     GrammarError,
     GrammarLimitError,
-    InvalidParameterError,
     UnsupportedSchemaError,
 )
-from sampler.grammar import schema_numbers
 from sampler.grammar.budget import Budget
-from sampler.grammar.pattern_regex import any_of
-from sampler.grammar.regex_grammar import Translation
-from sampler.grammar.schema_containers import Containers
-from sampler.grammar.schema_document import Schema, SchemaDocument
-from sampler.grammar.schema_flatten import Flat, Flattener, constrains
-from sampler.grammar.schema_keywords import (
+from sampler.grammar.outlines import schema_numbers
+from sampler.grammar.outlines.pattern_regex import any_of
+from sampler.grammar.outlines.regex_grammar import Translation
+from sampler.grammar.outlines.schema_containers import Containers
+from sampler.grammar.outlines.schema_document import Schema, SchemaDocument
+from sampler.grammar.outlines.schema_flatten import Flat, Flattener, constrains
+from sampler.grammar.outlines.schema_keywords import (
     ABOUT,
     ANNOTATIONS,
     REFUSED,
     assertions,
     is_known,
 )
-from sampler.grammar.schema_layout import LONGEST_RUN, LONGEST_RUN_INSIDE, Layout, Whitespace
-from sampler.grammar.schema_numbers import Bound
-from sampler.grammar.schema_strings import ANY_STRING, json_literal, strings
+from sampler.grammar.outlines.schema_layout import (
+    LONGEST_RUN,
+    LONGEST_RUN_INSIDE,
+    Layout,
+)
+from sampler.grammar.outlines.schema_numbers import Bound
+from sampler.grammar.outlines.schema_strings import ANY_STRING, json_literal, strings
+from sampler.grammar.schema.options import SchemaOptions
 from sampler.limits import Limits
 
 ANY_DEPTH = 2  # nesting of values that the schema leaves free
@@ -44,37 +47,13 @@ _SPELLING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaOptions:
-    """How texts are written, see `GrammarCompiler.compile_json_schema`.
-
-    `object_root` reads a root with ``properties`` and no ``type`` as an object.
-    """
-
-    whitespace: Whitespace = "any"
-    property_order: str = "schema"
-    spelling: str = "canonical"
-    formats: str = "assert"
-    registry: object = None
-    object_root: bool = False
-
-    def check(self) -> None:
-        """None; raises for options that do not exist or are not supported yet."""
-        Layout(self.whitespace)
-        for name, legal in (
-            ("property_order", ("schema", "any")),
-            ("spelling", ("canonical", "free")),
-            ("formats", ("assert", "annotate")),
-        ):
-            if getattr(self, name) not in legal:
-                raise InvalidParameterError(
-                    f"`{name}` must be one of {', '.join(legal)}. Given: {getattr(self, name)!r}"
-                )
-        for name, value in (("property_order", "any"), ("spelling", "free")):
-            if getattr(self, name) == value:
-                raise UnsupportedSchemaError(f"{value!r} is not supported yet", name)
-        if self.registry is not None:
-            raise UnsupportedSchemaError("other documents are not supported yet", "registry")
+def check_options(options: SchemaOptions) -> None:
+    """None; raises UnsupportedSchemaError for options that this backend does not have."""
+    Layout(options.whitespace)
+    if options.spelling == "free":
+        raise UnsupportedSchemaError("'free' is not supported by outlines", "spelling")
+    if options.registry is not None:
+        raise UnsupportedSchemaError("other documents are not supported by outlines", "registry")
 
 
 def translate_schema(source: str, options: SchemaOptions, limits: Limits) -> Translation:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from sampler.errors import GrammarError
 from sampler.forking import call_in_children
-from sampler.grammar.automaton import DEAD, Bools, ByteAutomaton, can_reach
 from sampler.grammar.bitmask import words_per_row
 from sampler.grammar.budget import Budget
-from sampler.grammar.distinct_keys import KeyScanner, QuotedTokens
-from sampler.grammar.matcher import GrammarMatcher
-from sampler.grammar.vocabulary import TokenTree, ranges
+from sampler.grammar.outlines.automaton import DEAD, Bools, ByteAutomaton, can_reach
+from sampler.grammar.outlines.distinct_keys import KeyScanner, QuotedTokens
+from sampler.grammar.outlines.matcher import GrammarMatcher
+from sampler.grammar.outlines.token_tree import TokenTree, ranges
 
 MASK_CACHE_BYTES = 16 << 20
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar.budget import Budget
-from sampler.grammar.schema_document import Schema, SchemaDocument
-from sampler.grammar.schema_keywords import ANNOTATIONS, TYPES, assertions
+from sampler.grammar.outlines.schema_document import Schema, SchemaDocument
+from sampler.grammar.outlines.schema_keywords import ANNOTATIONS, TYPES, assertions
 
 LARGER = frozenset({"minimum", "minLength", "minItems", "minProperties"})
 SMALLER = frozenset({"maximum", "maxLength", "maxItems", "maxProperties"})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sampler.errors import GrammarError
 from sampler.grammar import GrammarCompiler
-from sampler.grammar.distinct_keys import KeyScanner
+from sampler.grammar.outlines.distinct_keys import KeyScanner
 
 
 def has_repeated_key(text):

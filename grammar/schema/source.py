@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sampler.errors import GrammarError, GrammarLimitError
-from sampler.grammar.regex_grammar import check_size
+from sampler.grammar.budget import check_size
 from sampler.limits import Limits
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.errors import GrammarLimitError
-from sampler.grammar.schema_numbers import INTEGER, NUMBER, Bound, integers, numbers
+from sampler.grammar.outlines.schema_numbers import INTEGER, NUMBER, Bound, integers, numbers
 
 
 def bounds(places):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sampler.grammar.vocabulary import Ints, TokenTree, ranges
+from sampler.grammar.outlines.token_tree import Ints, TokenTree, ranges
 
 DEAD = -1
 Bools = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar import characters
 from sampler.grammar.characters import Ranges
-from sampler.grammar.pattern import Anchor, Chain, Characters, Choice, Node, Repeat
+from sampler.grammar.outlines.pattern import Anchor, Chain, Characters, Choice, Node, Repeat
 
 Spelling = Callable[[Ranges], str | None]
 

@@ -10,8 +10,8 @@ from typing import Any
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar import characters
 from sampler.grammar.characters import Ranges
-from sampler.grammar.pattern import Chain, Characters, Node, Repeat, parse_pattern
-from sampler.grammar.pattern_regex import (
+from sampler.grammar.outlines.pattern import Chain, Characters, Node, Repeat, parse_pattern
+from sampler.grammar.outlines.pattern_regex import (
     any_of,
     branches,
     length_bounds,
@@ -20,8 +20,8 @@ from sampler.grammar.pattern_regex import (
     spell_text,
     to_regex,
 )
-from sampler.grammar.schema_flatten import Flat
-from sampler.grammar.schema_formats import NARROWED, NOT_REGULAR, PATTERNS
+from sampler.grammar.outlines.schema_flatten import Flat
+from sampler.grammar.outlines.schema_formats import NARROWED, NOT_REGULAR, PATTERNS
 
 _CONTROLS: Ranges = ((0, 0x1F),)
 _ESCAPED = characters.union((*_CONTROLS, *characters.of('"\\')))

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
-from sampler.grammar.outlines_backend import OutlinesBackend
+from sampler.grammar.outlines.processes import OutlinesBackend
 from sampler.limits import Limits
 
 RUNAWAY = "(?:a|b)*a(?:a|b){26}"  # 2 to the power of 26 states
@@ -146,7 +146,7 @@ def test_the_worker_ends_with_its_parent(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
         "import os\n"
-        "from sampler.grammar.outlines_backend import OutlinesBackend\n"
+        "from sampler.grammar.outlines.processes import OutlinesBackend\n"
         "from sampler.limits import Limits\n"
         "backend = OutlinesBackend(Limits())\n"
         "backend.compile('ab')\n"

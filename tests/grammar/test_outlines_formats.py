@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler.grammar.schema_formats import NARROWED, PATTERNS
+from sampler.grammar.outlines.schema_formats import NARROWED, PATTERNS
 
 
 def is_format(name, text):

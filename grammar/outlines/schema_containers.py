@@ -7,11 +7,11 @@ from typing import Any
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar import characters
 from sampler.grammar.budget import Budget
-from sampler.grammar.pattern_regex import any_of, literal, repeated, spell_text
-from sampler.grammar.schema_document import Schema
-from sampler.grammar.schema_flatten import Flat
-from sampler.grammar.schema_layout import Layout
-from sampler.grammar.schema_strings import json_literal
+from sampler.grammar.outlines.pattern_regex import any_of, literal, repeated, spell_text
+from sampler.grammar.outlines.schema_document import Schema
+from sampler.grammar.outlines.schema_flatten import Flat
+from sampler.grammar.outlines.schema_layout import Layout
+from sampler.grammar.outlines.schema_strings import json_literal
 
 _KEY_CHARACTERS = characters.difference(
     characters.ALL, characters.union(((0, 0x1F), *characters.of('"\\')))

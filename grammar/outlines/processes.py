@@ -3,7 +3,7 @@
 A native compile cannot be interrupted and may take any amount of memory, so it runs in a worker
 process that is killed at the limit, or when nobody waits any more; a later compile starts a fresh
 one. The worker is this
-interpreter started as a script (`outlines_worker.py`): unlike `multiprocessing` that needs no
+interpreter started as a script (`worker.py`): unlike `multiprocessing` that needs no
 ``__main__`` guard of the caller and is safe with threads. It ends when its standard input does,
 that is with this process at the latest.
 """
@@ -26,15 +26,15 @@ import numpy as np
 
 from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
 from sampler.forking import call_in_children
-from sampler.grammar.automaton import ByteAutomaton
 from sampler.grammar.cache import POLL_SECONDS, check_wanted, never
+from sampler.grammar.outlines.automaton import ByteAutomaton
 from sampler.limits import Limits
 
-BOUNDARY = "\x00"  # never part of a text: see outlines_worker.py
+BOUNDARY = "\x00"  # never part of a text: see worker.py
 MAX_NESTING = 240  # of groups; outlines-core refuses more than 250 without saying so
 
 
-class OutlinesBackend:
+class Processes:
     """Compiles patterns, each in a worker process of its own; thread-safe.
 
     Workers are started when needed, up to `grammar_compile_workers`; further patterns wait.
@@ -144,7 +144,7 @@ class _Worker:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        script = Path(__file__).with_name("outlines_worker.py")
+        script = Path(__file__).with_name("worker.py")
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         try:

@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from sampler.errors import GrammarError, GrammarLimitError
+from sampler.errors import GrammarError
 from sampler.grammar import characters
-from sampler.grammar.pattern import parse_pattern
-from sampler.grammar.pattern_regex import any_of, branches, character_sets, spell_text, to_regex
+from sampler.grammar.budget import check_size
+from sampler.grammar.outlines.pattern import parse_pattern
+from sampler.grammar.outlines.pattern_regex import (
+    any_of,
+    branches,
+    character_sets,
+    spell_text,
+    to_regex,
+)
 from sampler.limits import Limits
 
 
@@ -23,15 +30,6 @@ class Translation:
     regex: str
     warnings: list[str] = field(default_factory=list)
     free_keys: bool = False
-
-
-def check_size(text: str, limits: Limits) -> None:
-    """None; raises GrammarLimitError for a text of more than ``max_grammar_bytes``."""
-    size = (
-        len(text) if len(text) > limits.max_grammar_bytes else len(text.encode("utf-8", "replace"))
-    )
-    if size > limits.max_grammar_bytes:
-        raise GrammarLimitError("size of the grammar in bytes", size, limits.max_grammar_bytes)
 
 
 def translate_regex(pattern: str, limits: Limits) -> Translation:

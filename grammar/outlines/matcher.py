@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
-from sampler.grammar.automaton import DEAD
 from sampler.grammar.bitmask import checked_row, words_per_row
-from sampler.grammar.distinct_keys import KeyScanner
+from sampler.grammar.outlines.automaton import DEAD
+from sampler.grammar.outlines.distinct_keys import KeyScanner
 
 if TYPE_CHECKING:
-    from sampler.grammar.compiled import CompiledGrammar
+    from sampler.grammar.outlines.compiled import CompiledGrammar
 
 _ENDED = -2
 
