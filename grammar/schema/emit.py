@@ -17,6 +17,7 @@ from typing import Protocol
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
 from sampler.grammar.schema.emit_arrays import write_array
 from sampler.grammar.schema.emit_objects import write_object
+from sampler.grammar.schema.emit_unions import write_union
 from sampler.grammar.schema.emit_words import emit_characters, emit_words
 from sampler.grammar.schema.layout import ENDLESS, Gap, Layout
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Value
@@ -47,7 +48,7 @@ def write_program(values: ValuesOfNodes, layout: Layout, spelling: Spelling) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """A value at one level: one of its parts is enough.
 
     Attributes
@@ -78,7 +79,7 @@ class Writer:
         self.program = Program()
         self._frames: dict[Hashable, int] = {}
         self._texts: dict[Text, int] = {}
-        self._parts: dict[tuple[Node, int], _Parts] = {}
+        self._parts: dict[tuple[Node, int], Parts] = {}
         self._spaces: int | None = None
         self.program.declare_frame(self._write_root, closes=False)
 
@@ -131,7 +132,11 @@ class Writer:
 
     def value(self, node: Node, level: int) -> None:
         """None; cells that take a value of `node`; `level` is that of `Layout`."""
-        program, parts = self.program, self._parts_of(node, level)
+        self.any_part(self.parts_of(node, level))
+
+    def any_part(self, parts: Parts) -> None:
+        """None; cells that take one of `parts`."""
+        program = self.program
         ends, left = list[int](), len(parts.frames) + len(parts.others) + bool(parts.literals)
         for first, frame in parts.frames:
             left -= 1
@@ -150,7 +155,7 @@ class Writer:
 
     def item(self, gap: Gap, node: Node, level: int) -> None:
         """None; cells that take `gap` and a value of `node`."""
-        parts = self._parts_of(node, level)
+        parts = self.parts_of(node, level)
         if len(parts.frames) == 1 and not parts.literals and not parts.others:
             ((first, frame),) = parts.frames
             self.lead(gap, first)
@@ -189,14 +194,15 @@ class Writer:
             self.program.texts.append(text)
         return index
 
-    def _parts_of(self, node: Node, level: int) -> _Parts:
+    def parts_of(self, node: Node, level: int) -> Parts:
+        """The values of `node`; the same parts are the same texts."""
         key = node, level if self.layout.depends_on_level else 0
         parts = self._parts.get(key)
         if parts is None:
             parts = self._parts[key] = self._new_parts(self._values.expand(node), key[1])
         return parts
 
-    def _new_parts(self, value: Value, level: int) -> _Parts:
+    def _new_parts(self, value: Value, level: int) -> Parts:
         frames, literals = list[tuple[str, int]](), value.literals
         others = list[tuple[Op, int]]()
         if value.words or value.texts:
@@ -214,7 +220,7 @@ class Writer:
             literals = ()
         if value.numbers is not None:
             others.append((Op.TEXT, self._text(value.numbers)))
-        return _Parts(tuple(frames), literals, tuple(others))
+        return Parts(tuple(frames), literals, tuple(others))
 
     def _string(self, words: tuple[str, ...], texts: tuple[Text, ...]) -> int:
         """The frame of strings."""
@@ -229,6 +235,9 @@ class Writer:
         self.program.emit(Op.ACCEPT)
 
     def _write_containers(self, shapes: tuple[ArrayShape | ObjectShape, ...], level: int) -> None:
+        objects = tuple(shape for shape in shapes if isinstance(shape, ObjectShape))
+        if len(objects) > 1 and write_union(self, objects, level):
+            return
         for index, shape in enumerate(shapes, start=1):
             split = self.program.emit(Op.SPLIT) if index < len(shapes) else None
             if isinstance(shape, ArrayShape):
