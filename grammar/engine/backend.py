@@ -44,7 +44,7 @@ class NativeBackend:
         budget = Budget(self._limits, abandoned)
         depth = self._limits.max_grammar_depth
         term = parse_regex(pattern, current_pool(), search=False, max_depth=depth)
-        text = text_of(term, Spelling.RAW, 0, -1, budget)
+        text = text_of(term, Spelling.RAW, 0, None, budget)
         if text is None:
             raise GrammarError("no text matches the regular expression")
         program = Program()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from sampler.errors import GrammarError, GrammarLimitError, IncompleteGenerationError
-from sampler.grammar.outlines.processes import OutlinesBackend
+from sampler.grammar.outlines.processes import Processes
 from sampler.limits import Limits
 
 RUNAWAY = "(?:a|b)*a(?:a|b){26}"  # 2 to the power of 26 states
@@ -21,7 +21,7 @@ def make_backend():
     backends = []
 
     def make(**limits):
-        backends.append(OutlinesBackend(Limits(**limits)))
+        backends.append(Processes(Limits(**limits)))
         return backends[-1]
 
     yield make
@@ -134,7 +134,7 @@ def test_close_ends_the_worker_and_a_forgotten_backend_too(make_backend):
     assert process.poll() is not None
     with pytest.raises(IncompleteGenerationError, match="the grammar compiler is closed"):
         backend.compile("ab")
-    forgotten = OutlinesBackend(Limits())
+    forgotten = Processes(Limits())
     forgotten.compile("ab")
     process = process_of(forgotten)
     del forgotten
@@ -146,9 +146,9 @@ def test_the_worker_ends_with_its_parent(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
         "import os\n"
-        "from sampler.grammar.outlines.processes import OutlinesBackend\n"
+        "from sampler.grammar.outlines.processes import Processes\n"
         "from sampler.limits import Limits\n"
-        "backend = OutlinesBackend(Limits())\n"
+        "backend = Processes(Limits())\n"
         "backend.compile('ab')\n"
         "print(backend._idle[0]._process.pid, flush=True)\n"
         "os._exit(0)\n"
