@@ -1,15 +1,16 @@
 r"""Sets of characters by Unicode property, as ``\p{...}`` names them.
 
 General categories and what Python knows exactly are taken from there, so they are of the version of
-Unicode that `unicodedata` has.
+Unicode that `unicodedata` has; scripts are of the version that unicode_tables.py says.
 """
 
 import unicodedata
 from collections.abc import Callable
 from functools import cache
-from itertools import groupby
+from itertools import accumulate, groupby
 
-from sampler.grammar.characters import ALL, LAST, Ranges, complement, of, union
+from sampler.grammar.characters import ALL, LAST, Ranges, complement, difference, of, union
+from sampler.grammar.text import unicode_tables
 
 _CATEGORIES = {
     "Letter": "L",
@@ -67,6 +68,8 @@ def property_ranges(name: str) -> Ranges | None:
     if separator:
         if key in ("gc", "General_Category"):
             return _category(value)
+        if key in ("sc", "Script", "scx", "Script_Extensions"):
+            return _script(value, is_extended=key in ("scx", "Script_Extensions"))
         return None
     known = _BINARY.get(name)
     return known() if known is not None else _category(name)
@@ -99,6 +102,52 @@ def _general_categories() -> dict[str, list[tuple[int, int]]]:
     return found
 
 
+def _script(name: str, is_extended: bool) -> Ranges | None:
+    """The characters of a script; if extended, of other scripts too that are written with it."""
+    number = _script_numbers().get(name)
+    if number is None:
+        return None
+    ranges = union(_script_runs().get(number, ()))
+    if is_extended:
+        for first, last, numbers in _script_extensions():
+            here = ((first, last),)
+            ranges = union((*ranges, *here)) if number in numbers else difference(ranges, here)
+    return ranges
+
+
+@cache
+def _script_numbers() -> dict[str, int]:
+    names = enumerate(unicode_tables.SCRIPT_NAMES.split())
+    return {name: number for number, known in names for name in known.split("/")}
+
+
+@cache
+def _script_runs() -> dict[int, list[tuple[int, int]]]:
+    found: dict[int, list[tuple[int, int]]] = {}
+    start = 0
+    for run in unicode_tables.SCRIPT_RUNS.split():
+        end = start + int(run[:-2], 36)
+        found.setdefault(int(run[-2:], 36), []).append((start, end - 1))
+        start = end
+    return found
+
+
+@cache
+def _script_extensions() -> list[tuple[int, int, set[int]]]:
+    found = []
+    for entry in unicode_tables.SCRIPT_EXTENSIONS.split():
+        place, scripts = entry.split(":")
+        first, count = (int(digits, 36) for digits in place.split("+"))
+        numbers = {int(scripts[at : at + 2], 36) for at in range(0, len(scripts), 2)}
+        found.append((first, first + count - 1, numbers))
+    return found
+
+
+def _alphabetic() -> Ranges:
+    ends = list(accumulate(int(run, 36) for run in unicode_tables.ALPHABETIC_RUNS.split()))
+    return union((start, end - 1) for start, end in zip(ends[::2], ends[1::2], strict=False))
+
+
 def _where(holds: Callable[[str], bool]) -> Ranges:
     return union((point, point) for point in range(LAST + 1) if holds(chr(point)))
 
@@ -107,6 +156,8 @@ _BINARY: dict[str, Callable[[], Ranges]] = {
     "Any": lambda: ALL,
     "ASCII": lambda: ((0, 0x7F),),
     "Assigned": lambda: complement(_category("Cn") or ()),
+    "Alphabetic": _alphabetic,
+    "Alpha": _alphabetic,
     "ASCII_Hex_Digit": lambda: _HEX_DIGITS,
     "AHex": lambda: _HEX_DIGITS,
     "Uppercase": lambda: _where(str.isupper),

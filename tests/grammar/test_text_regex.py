@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import re
+import unicodedata
+from bisect import bisect_right
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from sampler.grammar.text.emptiness import is_empty
 from sampler.grammar.text.regex import parse_regex
 from sampler.grammar.text.regex_syntax import MAX_ATOMS, MAX_REPEAT
 from sampler.grammar.text.terms import TermPool
+from sampler.grammar.text.unicode_properties import property_ranges
 
 POOL = TermPool()
 
@@ -122,6 +125,11 @@ def test_an_automaton_takes_what_its_pattern_matches(pattern):
         ("\\p{Letter}|\\p{gc=Nd}", "aé1\u0663", "- "),
         ("\\p{LC}", "aAǅ", "ªא1"),
         ("\\p{Uppercase}", "AⅠ", "aa1"),
+        ("\\p{Alphabetic}", "aªⅠא\u0345", "1_-\u0301"),
+        ("\\p{Script=Greek}|\\p{sc=Cyrl}", "αΩЖ", "a\u0342漢"),
+        ("\\p{Script_Extensions=Greek}", "αΩ\u0342", "aЖ"),
+        ("\\p{scx=Hira}", "ひー、", "漢a"),
+        ("\\P{Script=Han}", "aひ", "漢々〇"),
         ("\\p{Any}", "a\0\U0010ffff", ""),
         ("\\p{ASCII}", "a\0\x7f", "é\x80"),
         ("\\P{L}", "1 -", "aé"),
@@ -301,3 +309,23 @@ def test_patterns_that_take_backtracking_engines_long_stay_small(pattern, text):
 def test_any_text_is_a_pattern_or_an_error_of_this_library(pattern):
     with contextlib.suppress(GrammarError):
         parse_regex(pattern, TermPool(), search=True)
+
+
+def test_scripts_and_alphabetic_characters_fit_what_python_knows_of_them():
+    for point in range(0x30000):
+        character = chr(point)
+        name, category = unicodedata.name(character, ""), unicodedata.category(character)
+        if category[0] == "L" or category == "Nl":
+            assert contains("Alphabetic", point), name
+        if category == "Cn":
+            assert contains("Script=Unknown", point) or unicodedata.unidata_version != "14.0.0"
+        for script in ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "HIRAGANA"):
+            if name.startswith(f"{script} SMALL LETTER") or name.startswith(f"{script} LETTER"):
+                assert contains(f"Script={script.title()}", point), name
+                assert contains(f"scx={script.title()}", point), name
+
+
+def contains(name, point):
+    ranges = property_ranges(name)
+    at = bisect_right(ranges, (point, 0x110000)) - 1
+    return at >= 0 and point <= ranges[at][1]
