@@ -238,7 +238,7 @@ class _Nodes:
     """Draws what frame `number` of `count` consists of.
 
     A frame is called where a byte has been taken, or by one of a lower number: none calls itself
-    without end.
+    without end. A call that may lead back is never the only way: every text can be completed.
     """
 
     def __init__(
@@ -274,7 +274,10 @@ class _Nodes:
             called = range(0 if taken else self._number + 1, self._count)
             callable_frames = [number for number in called if number]
             if callable_frames:
-                return Op.CALL, draw(st.sampled_from(callable_frames))
+                called_frame = draw(st.sampled_from(callable_frames))
+                call = Op.CALL, called_frame
+                may_loop = called_frame <= self._number
+                return ("either", [call, ("bytes", b"b")]) if may_loop else call
         if kind == "space":
             return Op.SPACE, draw(st.integers(0, 4))
         if kind == "set":

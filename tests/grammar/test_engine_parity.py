@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from program_strategies import sketches
+from program_strategies import Frame, Sketch, sketches
 from reference.program import ReferenceMatcher
 
 from sampler.grammar import allocate_token_bitmask
 from sampler.grammar.engine.compiled import CompiledGrammar
+from sampler.grammar.engine.program import Op, Spelling
 from sampler.grammar.engine.tokens import TokenTrie
 
 MOST_COURSES = 300  # of the twin: what has more takes it too long
@@ -147,13 +148,16 @@ def check_forced(pair):
 
 
 def follow(sketch, tokens, trie, seed):
+    twin = ReferenceMatcher(sketch.program(), MOST_COURSES)
+    grammar = CompiledGrammar(sketch.program(), trie)
+    choice = random.Random(seed)
+    for _ in range(2):  # the second finds masks that are kept
+        walk(Pair(grammar.matcher(), twin.copy(), tokens), choice)
+
+
+def follow_random(sketch, tokens, trie, seed):
     try:
-        twin = ReferenceMatcher(sketch.program(), MOST_COURSES)
-        assume(twin.is_accepting() or twin.allowed_bytes())
-        grammar = CompiledGrammar(sketch.program(), trie)
-        choice = random.Random(seed)
-        for _ in range(2):  # the second finds masks that are kept
-            walk(Pair(grammar.matcher(), twin.copy(), tokens), choice)
+        follow(sketch, tokens, trie, seed)
     except RecursionError:  # of the twin
         assume(False)
 
@@ -169,10 +173,23 @@ seeds = st.integers(0, 2**32)
 @some
 @given(sketch=sketches(), seed=seeds)
 def test_programs_of_json_allow_the_same_tokens(tokens, trie, sketch, seed):
-    follow(sketch, tokens, trie, seed)
+    follow_random(sketch, tokens, trie, seed)
 
 
 @some
 @given(sketch=sketches(spells_json=False), seed=seeds)
 def test_programs_of_raw_text_allow_the_same_tokens(tokens, trie, sketch, seed):
-    follow(sketch, tokens, trie, seed)
+    follow_random(sketch, tokens, trie, seed)
+
+
+ANYTHING = ([], [[1]], {1})
+
+
+@pytest.mark.parametrize("inner", [1, 2, 3])
+@pytest.mark.parametrize("spelling", [Spelling.CANONICAL, Spelling.FREE])
+def test_a_token_may_go_on_behind_the_end_of_a_text(tokens, trie, spelling, inner):
+    """Plain tokens longer than what one text has room for."""
+    texts = [(ANYTHING, spelling, 0, 1), (ANYTHING, spelling, 1, 2), (ANYTHING, spelling, 0, -1)]
+    behind = [(Op.TEXT, 1), ("bytes", b"a"), (Op.TEXT, 2)][inner - 1]
+    string = ("string", [(Op.TEXT, 0), behind])
+    follow(Sketch([Frame("plain", (("all", [string]),))], texts), tokens, trie, inner)
