@@ -134,6 +134,12 @@ class Writer:
         """None; cells that take a value of `node`; `level` is that of `Layout`."""
         self.any_part(self.parts_of(node, level))
 
+    def later_value(self, node: Node, level: int) -> None:
+        """None; as `value`, but nothing is looked up in `node` before a text comes here."""
+        key = "value", node, level if self.layout.depends_on_level else 0
+        write = partial(self._write_value, node, level)
+        self.program.emit(Op.CALL, self._frame(key, write, closes=False))
+
     def any_part(self, parts: Parts) -> None:
         """None; cells that take one of `parts`."""
         program = self.program
@@ -261,6 +267,10 @@ class Writer:
 
     def _write_literals(self, literals: tuple[str, ...]) -> None:
         self.point(emit_words(self.program, literals, Spelling.RAW))
+        self.program.emit(Op.RETURN)
+
+    def _write_value(self, node: Node, level: int) -> None:
+        self.value(node, level)
         self.program.emit(Op.RETURN)
 
     def _write_lead(self, gap: Gap, first: str) -> None:

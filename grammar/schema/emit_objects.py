@@ -16,6 +16,8 @@ from sampler.grammar.schema.shapes import KeyClass, ObjectShape, Property
 if TYPE_CHECKING:
     from sampler.grammar.schema.emit import Writer
 
+_FEW_PROPERTIES = 16  # the values of more of them are written when they are reached
+
 
 def write_object(writer: Writer, shape: ObjectShape, level: int) -> None:
     """None; cells of the objects of `shape` from behind the bracket on, to a RETURN."""
@@ -82,7 +84,10 @@ class _ObjectWriter:
         writer.characters(part.name)
         program.emit(Op.BYTE, ord('"'))
         writer.colon()
-        writer.value(part.node, self._level + 1)
+        if len(self._shape.properties) > _FEW_PROPERTIES:
+            writer.later_value(part.node, self._level + 1)
+        else:
+            writer.value(part.node, self._level + 1)
         self._write_count()
 
     def _write_tests(self, index: int, part: Property) -> None:

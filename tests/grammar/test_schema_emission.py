@@ -423,6 +423,26 @@ def test_a_hundred_optional_properties_take_few_cells_and_courses() -> None:
     assert len(program.ops) < 100 * 60
 
 
+def test_values_of_many_properties_are_looked_at_when_they_are_reached() -> None:
+    values = Values()
+    names = [f"property {number}" for number in range(50)]
+    nodes = [values.node(Value((str(number),))) for number in range(50)]
+    properties = tuple(Property(name, node, False) for name, node in zip(names, nodes, strict=True))
+    values.define(values.root, Value(objects=(ObjectShape(properties, ()),)))
+    looked_at = []
+
+    class Watched:
+        root = values.root
+
+        def expand(self, node: Node) -> Value:
+            looked_at.append(node)
+            return values.expand(node)
+
+    matcher = ReferenceMatcher(write_program(Watched(), Layout(2), CANONICAL))
+    assert matcher.accept_bytes(b'{\n  "property 7": 7,\n  "property 12": 12\n}')
+    assert looked_at == [values.root, nodes[7], nodes[12]]
+
+
 def test_runs_of_white_space_are_bounded_unless_spelling_is_free() -> None:
     free = write_program(any_json(FREE), Layout("any"), FREE)
     canonical = write_program(any_json(), Layout("any"), CANONICAL)
