@@ -8,93 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.program import ReferenceMatcher
+from schema_values import (
+    CANONICAL,
+    FREE,
+    Values,
+    any_json,
+    digits,
+    dumped,
+    takes,
+    text,
+    texts_of,
+)
 
 from sampler.errors import InvalidParameterError
-from sampler.grammar.engine.program import Op, Program, Spelling, Text
+from sampler.grammar.engine.program import Op, Program, Spelling
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.layout import ENDLESS, LONGEST_RUN, LONGEST_RUN_INSIDE, Layout
 from sampler.grammar.schema.shapes import ArrayShape, KeyClass, Node, ObjectShape, Property, Value
-from sampler.grammar.text.dfa import TextDfa
-from sampler.grammar.text.terms import Term, current_pool
+from sampler.grammar.text.terms import current_pool
 
-CANONICAL, FREE = Spelling.CANONICAL, Spelling.FREE
 LAYOUTS = ("any", "compact", "spaced", 0, 2)
-
-
-class Values:
-    """Nodes and what they allow."""
-
-    def __init__(self) -> None:
-        self._values: list[Value] = []
-        self.root = self.node(Value())
-
-    def node(self, value: Value) -> Node:
-        self._values.append(value)
-        return Node(len(self._values) - 1, ())
-
-    def expand(self, node: Node) -> Value:
-        return self._values[node.index]
-
-    def define(self, node: Node, value: Value) -> None:
-        self._values[node.index] = value
-
-
-def text(term: Term, spelling: Spelling = CANONICAL) -> Text:
-    return Text(TextDfa(term), spelling)
-
-
-def digits() -> Text:
-    return text(current_pool().repeat(current_pool().characters([(48, 57)]), 1), Spelling.RAW)
-
-
-def any_json(spelling: Spelling = CANONICAL) -> Values:
-    """All values, with natural numbers."""
-    values, any_text = Values(), text(current_pool().anything, spelling)
-    array = ArrayShape((), values.root, 0, None)
-    members = ObjectShape((), (KeyClass(any_text, values.root),))
-    everything = Value(
-        ("null", "true", "false"), digits(), texts=(any_text,), arrays=(array,), objects=(members,)
-    )
-    values.define(values.root, everything)
-    return values
-
-
-def program_of(
-    value: Value, whitespace: object = "compact", spelling: Spelling = CANONICAL
-) -> Program:
-    values = Values()
-    values.define(values.root, value)
-    return write_program(values, Layout(whitespace), spelling)
-
-
-def takes(program: Program, written: str) -> bool:
-    matcher = ReferenceMatcher(program)
-    return matcher.accept_bytes(written.encode()) and matcher.is_accepting()
-
-
-def dumped(value: object, whitespace: object) -> str:
-    """As `json.dumps` writes it in one of `LAYOUTS`."""
-    if whitespace == "compact":
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    if isinstance(whitespace, int):
-        return json.dumps(value, indent=whitespace, ensure_ascii=False)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def texts_of(program: Program, longest: int) -> Iterator[str]:
-    """All texts of up to `longest` bytes; fails where one that has begun cannot go on."""
-    waiting = [(b"", ReferenceMatcher(program))]
-    while waiting:
-        written, matcher = waiting.pop()
-        if matcher.is_accepting():
-            yield written.decode()
-        following = matcher.allowed_bytes()
-        assert following or matcher.is_accepting(), written
-        if len(written) < longest:
-            for byte in following:
-                after = matcher.copy()
-                after.accept_byte(byte)
-                waiting.append((written + bytes([byte]), after))
 
 
 JSON = st.recursive(
@@ -280,134 +213,6 @@ def test_arrays_have_no_dead_ends(shape_counts: tuple[int, int | None]) -> None:
     program = write_program(values, Layout("compact"), CANONICAL)
     for written in texts_of(program, 9):
         assert shape_counts[0] <= len(json.loads(written)) <= (shape_counts[1] or 99)
-
-
-def test_alternatives_of_one_type_may_overlap() -> None:
-    values = Values()
-    zero, digit = values.node(Value(("0",))), values.node(Value(numbers=digits()))
-    objects = (
-        ObjectShape((Property("kind", zero, True), Property("a", digit, True)), ()),
-        ObjectShape((Property("kind", digit, True), Property("b", digit, True)), ()),
-    )
-    arrays = (ArrayShape((), zero, 1, 2), ArrayShape((digit,), None, 0, 1))
-    values.define(values.root, Value(("null",), objects=objects, arrays=arrays))
-    program = write_program(values, Layout("any"), CANONICAL)
-    for valid in ('{"kind": 0, "a": 7}', '{"kind": 0, "b": 7}', "[0, 0]", "[7]", "[]", "null"):
-        assert takes(program, valid), valid
-    for invalid in ('{"kind": 7, "a": 7}', '{"kind": 0}', "[7, 0]", "[0, 0, 0]", "nul", ""):
-        assert not takes(program, invalid), invalid
-
-
-@st.composite
-def unions(draw: st.DrawFn) -> tuple[Values, tuple[ObjectShape, ...]]:
-    """Shapes that have keys and values in common, in any order."""
-    values = Values()
-    nodes = [values.node(Value(literals)) for literals in (("0",), ("1",), ("0", "1"), ("0",))]
-    keys = text(current_pool().literal("x")), text(current_pool().words("xy"))
-    shapes = []
-    for _ in range(draw(st.integers(2, 3))):
-        names = draw(st.permutations("abc"))[: draw(st.integers(0, 3))]
-        properties = tuple(
-            Property(name, draw(st.sampled_from(nodes)), draw(st.booleans())) for name in names
-        )
-        is_open = draw(st.booleans())
-        extras = (KeyClass(draw(st.sampled_from(keys)), draw(st.sampled_from(nodes))),)
-        shapes.append(ObjectShape(properties, extras if is_open else ()))
-    return values, tuple(shapes)
-
-
-@given(drawn=unions())
-@settings(max_examples=40, deadline=None)
-def test_objects_of_several_shapes_are_those_of_each(
-    drawn: tuple[Values, tuple[ObjectShape, ...]],
-) -> None:
-    values, shapes = drawn
-    found = []
-    for objects in [*((shape,) for shape in shapes), shapes]:
-        values.define(values.root, Value(objects=objects))
-        program = write_program(values, Layout("compact"), CANONICAL)
-        found.append(set(texts_of(program, 19)))
-    assert found[-1] == set.union(*found[:-1])
-
-
-def test_alternatives_that_begin_alike_are_one_course() -> None:
-    """Courses that double at each level would be too many for the slow matcher."""
-    values = Values()
-    shapes = tuple(
-        ObjectShape(
-            (
-                Property("left", values.root, True),
-                Property("right", values.root, False),
-                Property("operator", values.node(Value(words=(operator,))), True),
-            ),
-            (),
-        )
-        for operator in "+-*"
-    )
-    values.define(values.root, Value(numbers=digits(), objects=shapes))
-    matcher = ReferenceMatcher(write_program(values, Layout("compact"), CANONICAL))
-    assert matcher.accept_bytes(b'{"left":' * 30 + b"1")
-    assert matcher.accept_bytes(b',"right":2,"operator":"+"}' + b',"operator":"*"}' * 29)
-    assert matcher.is_accepting()
-
-
-def test_alternatives_with_very_many_ways_on_are_written_one_by_one() -> None:
-    values = Values()
-    zero, one = values.node(Value(("0",))), values.node(Value(("1",)))
-    names = [f"{number:02}" for number in range(14)]
-    shapes = []
-    for order in (names, names[::-1], names[::2] + names[1::2], names[7:] + names[:7]):
-        properties = tuple(Property(name, zero, False) for name in order)
-        shapes.append(ObjectShape((*properties, Property("end", one, True)), ()))
-    values.define(values.root, Value(objects=tuple(shapes)))
-    program = write_program(values, Layout("compact"), CANONICAL)
-    assert takes(program, '{"13":0,"04":0,"end":1}')
-    assert takes(program, '{"07":0,"13":0,"00":0,"end":1}')
-    assert not takes(program, '{"13":0,"04":0,"07":0,"end":1}')
-    assert not takes(program, '{"07":0,"13":0,"00":0}')
-
-
-def test_words_are_spelled_canonically() -> None:
-    words = ("", "a", "ab", 'q"', "\\", "\n", "é", "a/b", "\x7f", "😀")
-    program = program_of(Value(words=words))
-    for valid in ('""', '"ab"', r'"q\""', r'"\\"', r'"\n"', r'"\u000A"', '"é"', r'"\u00e9"'):
-        assert takes(program, valid), valid
-    for valid in ('"a/b"', '"\x7f"', r'"\u007f"', '"😀"', r'"\ud83d\uDE00"'):
-        assert takes(program, valid), valid
-    for invalid in ('"b"', r'"\u0061"', r'"\/"', r'"a\/b"', r'"q\u0022"', '"\n"', '"a'):
-        assert not takes(program, invalid), invalid
-
-
-def test_words_and_keys_are_spelled_in_every_way_in_free_spelling() -> None:
-    values = Values()
-    word = values.node(Value(words=("a/",)))
-    shape = ObjectShape((Property('k"', word, True),), ())
-    values.define(values.root, Value(objects=(shape,)))
-    program = write_program(values, Layout("compact"), FREE)
-    for key, value in product((r'"k\""', r'"\u006b\u0022"'), (r'"a\/"', r'"\u0061\u002F"')):
-        assert takes(program, f"{{{key}:{value}}}")
-    assert not takes(program, ' {"k\\"":"a/"}')
-
-
-@given(st.lists(st.text(alphabet='ab"é', max_size=5), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
-def test_words_are_taken_and_nothing_else(words: list[str]) -> None:
-    program = program_of(Value(words=tuple(words)))
-    for letters in range(4):
-        for word in map("".join, product('ab"é', repeat=letters)):
-            assert takes(program, json.dumps(word, ensure_ascii=False)) == (word in words)
-    assert all(takes(program, json.dumps(word)) for word in words)
-
-
-def test_many_words_and_long_words() -> None:
-    many = tuple(f"word {number:x} of many" for number in range(20_000))
-    program = program_of(Value(words=many))
-    assert takes(program, '"word 4e1f of many"')
-    assert not takes(program, '"word 4e20 of many"')
-    nested = tuple("a" * length for length in range(600))
-    program = program_of(Value(words=(*nested, "b" * 100_000)))
-    assert takes(program, f'"{"a" * 599}"')
-    assert not takes(program, f'"{"a" * 600}"')
 
 
 def test_a_hundred_optional_properties_take_few_cells_and_courses() -> None:
