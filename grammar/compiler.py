@@ -11,6 +11,7 @@ from sampler.grammar.cache import GrammarCache, never
 from sampler.grammar.engine.backend import NativeBackend
 from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.schema.options import SchemaOptions
+from sampler.grammar.schema.python_types import schema_of
 from sampler.grammar.schema.source import load_schema
 from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
@@ -96,7 +97,7 @@ class GrammarCompiler:
 
     def compile_json_schema(
         self,
-        schema: dict[str, Any] | bool | str,
+        schema: Any,
         whitespace: Literal["any", "compact", "spaced"] | int = "any",
         property_order: Literal["schema", "any"] = "schema",
         spelling: Literal["canonical", "free"] = "canonical",
@@ -107,7 +108,9 @@ class GrammarCompiler:
 
         Parameters
         ----------
-        schema : a JSON Schema, or its text; the dialect is that of ``$schema``, else draft 2020-12
+        schema : a JSON Schema, or its text; the dialect is that of ``$schema``, else draft 2020-12.
+            With the extra `outlines` also a pydantic model, a dataclass, a TypedDict, a Literal, an
+            Enum, a union of such, or a term of ``outlines.types``
         whitespace : "any" (runs of up to 128 characters), "compact" (none), "spaced" (as
             ``json.dumps`` writes) or the indent of ``json.dumps``, 0 to 16
         property_order : "schema"; "any" is not supported yet
@@ -124,7 +127,7 @@ class GrammarCompiler:
         InvalidParameterError : an option that does not exist
         """
         options = SchemaOptions(whitespace, property_order, spelling, formats, registry)
-        return self._schema(load_schema(schema, self._limits), options, never)
+        return self._schema(load_schema(schema_of(schema), self._limits), options, never)
 
     def compile_cfg(self, text: str) -> AnyGrammar:
         """The grammar of a context-free language; not supported yet.
