@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
 from sampler.grammar.cache import GrammarCache, never
-from sampler.grammar.engine.backend import NativeBackend
-from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.python_types import schema_of
 from sampler.grammar.schema.source import load_schema
@@ -17,6 +15,7 @@ from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
 
 if TYPE_CHECKING:
+    from sampler.grammar.engine.compiled import CompiledGrammar
     from sampler.grammar.outlines.compiled import CompiledGrammar as OutlinesGrammar
 
 AnyGrammar: TypeAlias = "CompiledGrammar | OutlinesGrammar"
@@ -194,7 +193,9 @@ class GrammarCompiler:
 
 
 def _backend(name: object, vocabulary: GrammarVocabulary, limits: Limits) -> Backend:
-    if name == "native":
+    if name == "native":  # imported here: the automaton needs Numba, the import of names does not
+        from sampler.grammar.engine.backend import NativeBackend
+
         return NativeBackend(vocabulary, limits)
     if name == "outlines":
         from sampler.grammar.outlines.backend import OutlinesBackend

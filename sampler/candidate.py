@@ -43,7 +43,7 @@ class Plan:
     max_new_tokens: int
     seed: int
     stop: StopStrings
-    grammar: AnyGrammar | None
+    grammar: "AnyGrammar | None"
 
     def parameters(self, number: int) -> SamplingParameters:
         """What candidate `number` is sampled with: the request's parameters, a seed of its own."""
