@@ -4,6 +4,7 @@ What is asked for is checked here, and looked for in the cache; a backend does t
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
@@ -55,7 +56,7 @@ class GrammarCompiler:
 
     Raises
     ------
-    InvalidParameterError : a negative `cache_bytes`, or another backend
+    InvalidParameterError : a negative `cache_bytes`, another backend, or one not installed
     """
 
     def __init__(
@@ -198,6 +199,10 @@ def _backend(name: object, vocabulary: GrammarVocabulary, limits: Limits) -> Bac
 
         return NativeBackend(vocabulary, limits)
     if name == "outlines":
+        if find_spec("outlines_core") is None:
+            raise InvalidParameterError(
+                "`backend` 'outlines' needs outlines-core: pip install 'token-sampler[outlines]'"
+            )
         from sampler.grammar.outlines.backend import OutlinesBackend
 
         return OutlinesBackend(vocabulary, limits)

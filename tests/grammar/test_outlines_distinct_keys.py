@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.errors import GrammarError
-from sampler.grammar import GrammarCompiler
 from sampler.grammar.outlines.distinct_keys import KeyScanner
 
 
@@ -58,14 +57,16 @@ def test_the_scanner_finds_repeated_keys_in_any_pieces(value, cuts):
 
 
 @given(value=pairs_of(st.none() | pairs_of(st.none())))
-def test_free_objects_take_exactly_the_texts_without_repeated_keys(value, compiler):
+def test_free_objects_take_exactly_the_texts_without_repeated_keys(value, outlines_compiler):
     text = written(value)
-    matcher = compiler.compile({"type": "json_object", "value": None}).matcher()
+    matcher = outlines_compiler.compile({"type": "json_object", "value": None}).matcher()
     assert matcher.accept_bytes(text.encode()) == (not has_repeated_key(text))
 
 
-def test_every_token_that_would_repeat_a_key_is_masked(compiler, vocabulary, allowed_tokens):
-    grammar = compiler.compile_json_schema(
+def test_every_token_that_would_repeat_a_key_is_masked(
+    outlines_compiler, vocabulary, allowed_tokens
+):
+    grammar = outlines_compiler.compile_json_schema(
         {"type": "object", "additionalProperties": {"type": ["integer", "string"]}}, "compact"
     )
     for start in [b"{", b'{"', b'{"a":1', b'{"a":1,', b'{"a":1,"', b'{"a":"', b'{"x":1,"ab":2,"a']:
@@ -85,13 +86,12 @@ def test_every_token_that_would_repeat_a_key_is_masked(compiler, vocabulary, all
     assert b"b" in allowed
 
 
-def test_a_vocabulary_that_cannot_go_on_with_a_key_is_refused(make_vocabulary):
+def test_a_vocabulary_that_cannot_go_on_with_a_key_is_refused(make_vocabulary, make_compiler):
     """After ``{"":null,"`` nothing but the empty key could follow, for the second time."""
     vocabulary = make_vocabulary()
     vocabulary.tokens = [b'{"', b'":null,"', b'":null}', b"<end>"]
     vocabulary.size, vocabulary.eos_token_ids = 4, (3,)
     vocabulary.special_token_ids = frozenset([3])
-    compiler = GrammarCompiler(vocabulary)
+    compiler = make_compiler(vocabulary=vocabulary, backend="outlines")
     with pytest.raises(GrammarError, match="free object keys"):
         compiler.compile_json_schema({"type": "object", "additionalProperties": {"type": "null"}})
-    compiler.close()

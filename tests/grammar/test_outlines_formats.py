@@ -103,9 +103,9 @@ def test_texts_of_numbers_are_ipv4_addresses_or_not(parts):
 
 
 @pytest.mark.parametrize("name", sorted(PATTERNS))
-def test_every_format_is_enforced_and_the_warnings_say_how(name, compiler, random_text):
+def test_every_format_is_enforced_and_the_warnings_say_how(name, outlines_compiler, random_text):
     schema = {"type": "string", "format": name}
-    grammar = compiler.compile_json_schema(schema)
+    grammar = outlines_compiler.compile_json_schema(schema)
     for seed in range(20):
         assert is_format(name, json.loads(random_text(grammar, seed)))
     narrowed = [text for text in grammar.warnings if text.startswith("/format: ")]
@@ -114,9 +114,9 @@ def test_every_format_is_enforced_and_the_warnings_say_how(name, compiler, rando
     )
 
 
-def test_formats_can_be_annotations_only(compiler, accepts):
+def test_formats_can_be_annotations_only(outlines_compiler, accepts):
     schema = {"type": "string", "format": "date", "pattern": "^a"}
-    grammar = compiler.compile_json_schema(schema, formats="annotate")
+    grammar = outlines_compiler.compile_json_schema(schema, formats="annotate")
     assert accepts(grammar, '"abc"')
     assert not accepts(grammar, '"bc"')
     assert "/format: format 'date' is not enforced" in grammar.warnings

@@ -16,11 +16,11 @@ TEXTS = ["".join(text) for n in range(4) for text in itertools.product(ALPHABET,
 
 
 @pytest.fixture(scope="module")
-def matched(compiler):
+def matched(outlines_compiler):
     """Those of TEXTS that a pattern matches as a whole."""
 
     def check(pattern):
-        grammar = compiler.compile_regex(pattern)
+        grammar = outlines_compiler.compile_regex(pattern)
         found = []
         for text in TEXTS:
             matcher = grammar.matcher()
@@ -115,19 +115,19 @@ def test_generated_patterns_as_re_matches_them(pattern, matched):
         ("\\/|\\}|\\]|}|]|\\~|\\ ", "/}]~ ", "\\"),
     ],
 )
-def test_single_characters(pattern, yes, no, compiler, accepts):
-    grammar = compiler.compile_regex(pattern)
+def test_single_characters(pattern, yes, no, outlines_compiler, accepts):
+    grammar = outlines_compiler.compile_regex(pattern)
     for character in yes:
         assert accepts(grammar, character), character
     for character in no:
         assert not accepts(grammar, character), character
 
 
-def test_u0000_is_never_written_and_the_warnings_say_so(compiler, accepts):
-    grammar = compiler.compile_regex("[^a]")
+def test_u0000_is_never_written_and_the_warnings_say_so(outlines_compiler, accepts):
+    grammar = outlines_compiler.compile_regex("[^a]")
     assert not accepts(grammar, "\0")
     assert grammar.warnings == ["regex: the character U+0000 is never written"]
-    assert compiler.compile_regex("a").warnings == []
+    assert outlines_compiler.compile_regex("a").warnings == []
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_u0000_is_never_written_and_the_warnings_say_so(compiler, accepts):
         ("(?i)[\\u0100-\\uffff]", "case-insensitive"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(pattern, what, compiler):
+def test_what_is_not_supported_is_refused_by_name(pattern, what, outlines_compiler):
     with pytest.raises(UnsupportedSchemaError, match=what) as refusal:
-        compiler.compile_regex(pattern)
+        outlines_compiler.compile_regex(pattern)
     assert refusal.value.keyword == "regex"
 
 
@@ -190,9 +190,11 @@ def test_what_is_not_supported_is_refused_by_name(pattern, what, compiler):
         ("\\0", "no text matches"),
     ],
 )
-def test_what_is_not_a_regular_expression_is_refused_with_the_reason(pattern, reason, compiler):
+def test_what_is_not_a_regular_expression_is_refused_with_the_reason(
+    pattern, reason, outlines_compiler
+):
     with pytest.raises(GrammarError, match=reason) as refusal:
-        compiler.compile_regex(pattern)
+        outlines_compiler.compile_regex(pattern)
     assert not isinstance(refusal.value, UnsupportedSchemaError)
 
 
@@ -201,14 +203,14 @@ def test_an_alternative_that_matches_nothing_is_left_out(matched):
     assert matched("b[^\\s\\S]*") == ["b"]
 
 
-def test_size_nesting_and_repetition_are_limited(compiler):
+def test_size_nesting_and_repetition_are_limited(outlines_compiler):
     with pytest.raises(GrammarLimitError, match="size of the grammar in bytes"):
-        compiler.compile_regex("a" * (Limits().max_grammar_bytes + 1))
+        outlines_compiler.compile_regex("a" * (Limits().max_grammar_bytes + 1))
     with pytest.raises(GrammarLimitError, match=r"nesting of groups must be <= 64\. Given: 65"):
-        compiler.compile_regex("(" * 65 + ")" * 65)
+        outlines_compiler.compile_regex("(" * 65 + ")" * 65)
     with pytest.raises(GrammarLimitError, match="repetition"):
-        compiler.compile_regex("a{99999999999}")
-    deep = compiler.compile_regex("(" * 64 + "a" + ")" * 64)
+        outlines_compiler.compile_regex("a{99999999999}")
+    deep = outlines_compiler.compile_regex("(" * 64 + "a" + ")" * 64)
     assert deep.matcher().accept_bytes(b"a")
 
 

@@ -13,6 +13,8 @@ from sampler.errors import GrammarError, GrammarLimitError, IncompleteGeneration
 from sampler.grammar.outlines.processes import Processes
 from sampler.limits import Limits
 
+pytest.importorskip("outlines_core", reason="outlines-core, an extra, is not installed")
+
 RUNAWAY = "(?:a|b)*a(?:a|b){26}"  # 2 to the power of 26 states
 
 
