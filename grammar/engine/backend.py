@@ -9,6 +9,7 @@ from sampler.grammar.budget import Budget, check_size
 from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.engine.program import Op, Program, Spelling
 from sampler.grammar.engine.tokens import TokenTrie
+from sampler.grammar.engine.warmup import compile_kernels
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.translate import translate_schema
 from sampler.grammar.text.dfa import text_of
@@ -41,6 +42,7 @@ class NativeBackend:
     def regex(self, pattern: str, abandoned: Callable[[], bool]) -> CompiledGrammar:
         """The grammar of what `pattern` matches as a whole."""
         check_size(pattern, self._limits)
+        compile_kernels()
         budget = Budget(self._limits, abandoned)
         depth = self._limits.max_grammar_depth
         term = parse_regex(pattern, current_pool(), search=False, max_depth=depth)
@@ -61,6 +63,7 @@ class NativeBackend:
         self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
     ) -> CompiledGrammar:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
+        compile_kernels()
         program, distinct_keys, warnings = translate_schema(
             source, options, self._limits, abandoned=abandoned
         )
