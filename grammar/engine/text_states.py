@@ -1,5 +1,7 @@
 """The states of texts as the kernels have them: numbered through, with rows of the next ones."""
 
+from array import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
 
 _SURROGATES = 0xD800
+_FEW_CHARACTERS = 4096  # of words that are brought at once
 _NEVER_PLAIN = (0x22, 0x5C)
 
 
@@ -69,6 +72,10 @@ class TextStates:
         assert known is not None
         language, state = known
         dfa = language.dfa
+        words = dfa.excluded_words if state == dfa.start and not language.has_window else None
+        if words is not None and sum(map(len, words)) <= _FEW_CHARACTERS:
+            self._load_all_but(words, language, number)
+            return
         row = dfa.row(state)
         numbers = language.numbers
         after = [numbers[s] if s in numbers else self._number(language, s) for s in row]
@@ -83,6 +90,43 @@ class TextStates:
             if language.loops(state, row):
                 states[at + memory.TEXT_FLAGS] |= memory.LOOPS
         self._row_words = end
+
+    def _load_all_but(self, words: Sequence[str], language: _Language, number: int) -> None:
+        """None; brings the rows of all states of a language that has all texts but `words`.
+
+        They are the nodes of the words as a tree, and one for whatever has left it: known without
+        derivatives, and all at once. The keys of most objects are such a language.
+        """
+        dfa = language.dfa
+        away = len(self._states)
+        numbers = {"": number}  # of the beginnings of words
+        everywhere = array("i", [away]) * dfa.class_count
+        everywhere[0] = 0  # surrogates
+        rows = {number: everywhere[:], away: everywhere}
+        for word in words:
+            before = number
+            for end in range(1, len(word) + 1):
+                node = numbers.get(word[:end])
+                if node is None:
+                    node = numbers[word[:end]] = away + len(numbers)
+                    rows[node] = everywhere[:]
+                    rows[before][dfa.class_of(ord(word[end - 1]))] = node
+                before = node
+        self._states.extend([(language, 0)] * (len(rows) - 1))
+        flags = dict.fromkeys(rows, memory.TAKES_EVERYTHING | memory.ACCEPTING)
+        flags[away] |= memory.LOOPS
+        for word in words:
+            flags[numbers[word]] = memory.TAKES_EVERYTHING
+        size = memory.TEXT_STATE_SIZE
+        states = self._automaton.room(memory.TEXT_STATES, size * len(self._states))
+        place = self._row_words
+        for node in rows:
+            states[size * node + memory.TEXT_ROW] = place
+            states[size * node + memory.TEXT_FLAGS] = flags[node]
+            place += dfa.class_count
+        table = self._automaton.room(memory.TEXT_ROWS, place)
+        table[self._row_words : place] = np.frombuffer(b"".join(rows.values()), np.int32)
+        self._row_words = place
 
     def _language(self, dfa: TextDfa, has_window: bool) -> _Language:
         """The language of `dfa`; its states have a `shortest` only if there is a window."""

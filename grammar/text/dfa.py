@@ -10,7 +10,7 @@ goes through few.
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,7 @@ from sampler.grammar.text.derivatives import alphabet, row
 from sampler.grammar.text.emptiness import is_empty, shortest_length
 from sampler.grammar.text.growth import PLAIN, grows, takes_plain_text
 from sampler.grammar.text.partitions import Partition
-from sampler.grammar.text.term_kinds import INFINITE, Characters, Repeat
+from sampler.grammar.text.term_kinds import INFINITE, Characters, Complement, Repeat, Words
 from sampler.grammar.text.terms import MAX_WORK, Term, bounded_work
 
 if TYPE_CHECKING:  # program.py needs TextDfa to be there
@@ -98,6 +98,18 @@ class TextDfa:
             derived = [states[number] for number in projection]
             self._rows[state] = derived
         return derived
+
+    @property
+    def excluded_words(self) -> Sequence[str] | None:
+        """The words that are left out, sorted, where all other texts are in; else None."""
+        term = self._terms[self.start]
+        if isinstance(term, Complement) and isinstance(term.inner, Words) and term.inner.at == 0:
+            return term.inner.table.words[term.inner.low : term.inner.high]
+        return None
+
+    def class_of(self, code_point: int) -> int:
+        """The class of a code point."""
+        return self._partition.class_of(code_point)
 
     def is_accepting(self, state: int) -> bool:
         """Whether a text may end in `state`."""
