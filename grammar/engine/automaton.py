@@ -16,7 +16,7 @@ from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.kernels.grammar import memory
-from sampler.kernels.grammar.matching import START, follow
+from sampler.kernels.grammar.matching import REINDEX, START, follow
 
 _DTYPES: dict[int, Any] = {
     **dict.fromkeys((memory.OPS, memory.FRAME_CLOSES, memory.BYTE_SETS), np.uint8),
@@ -42,17 +42,16 @@ _INDEXED = {
     **{table + memory.PAIR_INDEX: table for table in (memory.STACKS, memory.BASES, memory.MEMO)},
 }
 _FIRST_SIZES = {
-    memory.STATES: 64 * memory.STATE_SIZE,
-    memory.STATE_HASHES: 64,
-    memory.STATE_INDEX: 128,
-    memory.CONFIGURATIONS: 4 * 128,
-    memory.ROWS: 4096,
-    memory.ACTIONS: 32,
+    memory.STATES: 256 * memory.STATE_SIZE,
+    memory.STATE_HASHES: 256,
+    memory.STATE_INDEX: 512,
+    memory.CONFIGURATIONS: 4 * 512,
+    memory.ROWS: 16384,
+    memory.ACTIONS: 128,
     memory.FOUND: 4 * 128,
     memory.SEEN: 512,
     memory.PATH: 32,
-    memory.LISTED: 2048,
-    memory.KEPT_MASKS: 4096,
+    memory.KEPT_MASKS: 8192,
     memory.MEMO_VALUES: 64,
     memory.STACKS: 64,
     memory.STACKS + memory.PAIR_INDEX: 64,
@@ -97,6 +96,8 @@ class Automaton:
         self._block[memory.TOKENS] = tokens.address
         for field, size in _FIRST_SIZES.items():
             self._allocate(field, size)
+        # a sliced walk lists what it finds, so that it can be kept without the plain tokens
+        self._allocate(memory.LISTED, max(1024, len(tokens.trie.rest.token_ids)))
         self._allocate(memory.LEVELS, (tokens.height + 2) * (memory.LEVEL_SIZE + 2))
         for number, value in _FIRST_NUMBERS.items():
             self._block[number] = value
@@ -197,7 +198,7 @@ class Automaton:
         if field == memory.FOUND:
             self._allocate(memory.SEEN, self._arrays[field].size)
         if field in _INDEXED:
-            memory.reindex(self.address, _INDEXED[field])
+            follow(self.address, REINDEX, 0, _INDEXED[field], 0)
         if self.nbytes > self._limits.max_bytes:
             raise GrammarLimitError(
                 "bytes of the automaton of a grammar", self.nbytes, self._limits.max_bytes

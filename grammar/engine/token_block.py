@@ -1,11 +1,15 @@
 """The tokens of a vocabulary as the kernels of the automaton see them: one block of addresses."""
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
 from sampler.grammar.engine.tokens import ByteTrie, TokenTrie
 from sampler.kernels.grammar import memory
 
+_IN_STRING = re.compile(rb'(?:[^"\\\x00-\x1f]|\\.)*+\\?', re.DOTALL)
+_FIRST_PRINTABLE = 0x20
 _NO_SLICES = -3  # a budget that no set of plain tokens has
 
 
@@ -37,6 +41,7 @@ class TokenBlock:
         block[memory.VOCAB_SIZE] = trie.vocab_size
         block[memory.MASK_SIZE] = trie.plain_masks.shape[1]
         block[memory.HEIGHT] = self.height
+        block[memory.STRING_REACH] = self._string_reach()
         block[memory.PLAIN_BUDGET] = trie.plain_budget if self._spells_plain() else _NO_SLICES
 
     def _spells_plain(self) -> bool:
@@ -44,6 +49,22 @@ class TokenBlock:
         used = np.unique(self.trie.all.node_byte)
         plain = used[(used >= 0x20) & (used <= 0xF4) & (used != 0xC0) & (used != 0xC1)]
         return bool(self.trie.single_byte[plain].all())
+
+    def _string_reach(self) -> int:
+        """How many bytes of a token that is not plain may go on a JSON string, at most.
+
+        No string has a control character, so tokens with one before the end of it do not count.
+        """
+        data, starts = self.trie.data.tobytes(), self.trie.starts
+        ids = self.trie.rest.token_ids
+        reach = 0
+        for start, end in zip(starts[ids].tolist(), starts[ids + 1].tolist(), strict=True):
+            if end - start > reach:
+                inside = _IN_STRING.match(data, start, end)
+                last = inside.end() if inside else start
+                if last == end or data[last] >= _FIRST_PRINTABLE:
+                    reach = max(reach, last - start)
+        return reach
 
     def _put_trie(self, field: int, trie: ByteTrie) -> None:
         self._put(field, trie.node_byte)

@@ -35,12 +35,13 @@ from sampler.kernels.grammar.memory import (
     memory_at,
     need,
     pair,
+    reindex,
 )
 from sampler.kernels.grammar.rows import entry, lay_out, start
 from sampler.kernels.grammar.walk import fill
 
 REFUSED = 0  # no position: there is no state 0
-START, TOKEN, BYTES, FORCED = range(4)  # operations of `follow`
+START, TOKEN, BYTES, FORCED, REINDEX = range(5)  # operations of `follow`
 
 
 @kernel
@@ -122,6 +123,7 @@ def follow(address: int, operation: int, position: int, number: int, size: int) 
     TOKEN : the position after token `number` (0 <= id < vocabulary); or `REFUSED`
     BYTES : the position after the uint8[size] at address `number`; or `REFUSED`
     FORCED : how many bytes every text has next, at most `size`; they are written to `number`
+    REINDEX : 0; the empty hash index of table `number` is filled
     """
     g = block_at(address)
     g[STATUS] = OK
@@ -131,8 +133,11 @@ def follow(address: int, operation: int, position: int, number: int, size: int) 
         result = _advance_token(g, position, number)
     elif operation == BYTES:
         result = _advance(g, position, memory_at(number), 0, size)
-    else:
+    elif operation == FORCED:
         result = _force(g, position, memory_at(number), size)
+    else:
+        reindex(g, number)
+        result = 0
     return result if g[STATUS] == OK else -1
 
 

@@ -55,8 +55,9 @@ TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token
 ALL_TOKENS, REST_TOKENS = 0, TRIE_WORDS
 SUBTREE_SIZE, NODE_DEPTH, FIRST_TOKEN, TOKEN_IDS = range(2, TRIE_WORDS, 2)
 PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE, TWO_QUOTES, THREE_QUOTES = range(20, 34, 2)
-VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT = range(34, 38)  # `MASK_SIZE` in words of 32 bits
-TOKENS_SIZE = 38
+# `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest` goes
+VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH = range(34, 39)
+TOKENS_SIZE = 39
 
 # What a call ends with
 OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)
@@ -145,6 +146,42 @@ def _view_of_address(dtype: Any) -> Callable[[int], Array]:
 block_at, memory_at = map(_view_of_address, (np.int64, np.uint8))
 
 
+def _element_access() -> tuple[Callable[[Array, int], int], Callable[[Array, int, int], None]]:
+    """(peek, poke): an element of int32 or uint8 as int64, and how int32 is set; index >= 0.
+
+    An index of an array may be negative elsewhere, and to look whether it is costs the walk over
+    the tokens a third of its time.
+    """
+    if getattr(config, "DISABLE_JIT", False):
+        return lambda array, i: int(array[i]), lambda array, i, value: array.__setitem__(i, value)
+
+    def pointer(context: Any, builder: Any, call: Any, values: Any) -> Any:
+        data = context.make_array(call.args[0])(context, builder, values[0]).data
+        return builder.gep(data, [values[1]])
+
+    def read(typing_context: Any, array: Any, i: Any) -> Any:
+        def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
+            element = builder.load(pointer(context, builder, call, values))
+            return context.cast(builder, element, array.dtype, types.int64)
+
+        return types.int64(array, types.int64), generate
+
+    def write(typing_context: Any, array: Any, i: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, call: Any, values: Any) -> Any:
+            element = context.cast(builder, values[2], types.int64, array.dtype)
+            builder.store(element, pointer(context, builder, call, values))
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, types.int64), generate
+
+    return cast(Callable[[Array, int], int], intrinsic(read)), cast(
+        Callable[[Array, int, int], None], intrinsic(write)
+    )
+
+
+peek, poke = _element_access()
+
+
 @kernel
 def need(g: Array, status: int, request: int, needed: int) -> None:
     """None; says why the call cannot go on: `request` is a field, frame, text state or limit."""
@@ -199,9 +236,8 @@ def pair(g: Array, table: int, first: int, second: int, insert: bool) -> int:
 
 
 @kernel
-def reindex(address: int, table: int) -> None:
+def reindex(g: Array, table: int) -> None:
     """None; fills the empty hash index of a table of pairs, or of the states (`STATES`)."""
-    g = block_at(address)
     field = STATE_INDEX if table == STATES else table + PAIR_INDEX
     index, last = ints_at(g, field), g[field + 1] - 1
     first = 2 if table == STATES else 1

@@ -21,6 +21,7 @@ from sampler.kernels.grammar.courses import (
     TEXT,
     WIDTH,
     begin,
+    class_of,
     close,
     enter,
     intern,
@@ -31,12 +32,19 @@ from sampler.kernels.grammar.courses import (
 )
 from sampler.kernels.grammar.decoder import (
     ESCAPE,
+    FREE,
     KIND,
     PAIR,
     PAIR_ESCAPE,
     RAW,
+    REFUSED,
     SETTLED_HEX,
     SETTLED_TAIL,
+    WHOLE_CHARACTER,
+    after_settled,
+    decode,
+    settled,
+    span,
 )
 from sampler.kernels.grammar.memory import (
     ACTION_COUNT,
@@ -88,6 +96,8 @@ from sampler.kernels.grammar.memory import (
 )
 
 _LAST_LEAD = 0xF4
+_HALVES, _AFTER_HALVES = 0xD800, 0xE000
+_FEW = 16  # configurations of a state for which several entries are found at once
 
 
 @kernel
@@ -171,8 +181,6 @@ def _push(g: Array, call: int, count: int) -> int:
 def _computed(g: Array, state: int, byte: int) -> int:
     """The entry of `state` for `byte`; `UNKNOWN` with a status."""
     at = state * STATE_SIZE
-    if not bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)[byte]:
-        return DEAD
     begin(g)
     first = int64(ints_at(g, STATES)[at + START])
     for number in range(first, first + ints_at(g, STATES)[at + SIZE]):
@@ -192,6 +200,73 @@ def _computed(g: Array, state: int, byte: int) -> int:
         return _push(g, call, count)
     sort(g, count)
     return intern(g, count)
+
+
+@inlined
+def _group_of(byte: int) -> tuple[int, int]:
+    """The least and the greatest byte that may do what `byte` does."""
+    if byte < 0x80:
+        return 0x20, 0x7F
+    return (0x80, 0xBF) if byte < 0xC0 else (0xC0, 0xFF)
+
+
+@kernel
+def _text_does_as(g: Array, text: int, part: int, byte: int, other: int) -> bool:
+    """As `_does_as`, of a text with a part of a character; byte < other."""
+    if part >> KIND >= SETTLED_TAIL:
+        return (after_settled(part, byte) == REFUSED) == (after_settled(part, other) == REFUSED)
+    classes, texts = ints_at(g, CLASSES), longs_at(g, TEXTS)
+    begin, spelling = int64(texts[text + TEXT_CLASSES]), int64(texts[text + SPELLING])
+    one, two = decode(spelling, part, byte), decode(spelling, part, other)
+    if one == REFUSED or two == REFUSED:
+        return one == two
+    if one >= WHOLE_CHARACTER and two >= WHOLE_CHARACTER:
+        first, last = one - WHOLE_CHARACTER, two - WHOLE_CHARACTER
+        return class_of(classes, begin, first) == class_of(classes, begin, last)
+    if one >> KIND != two >> KIND or not (settled(spelling, one) and settled(spelling, two)):
+        return False
+    # both are settled in the same way if nothing between them differs; of pairs is nothing known.
+    # Of escapes the first range is whole when the spelling leaves out none
+    first, last = span(FREE, one, 0)[0], span(FREE, two, 0)[1]
+    is_half = _HALVES <= first < _AFTER_HALVES
+    return not is_half and run_of(classes, begin, first) == run_of(classes, begin, last)
+
+
+@kernel
+def _does_as(g: Array, number: int, byte: int, other: int) -> bool:
+    """Whether two bytes do the same to configuration `number`; False when unsure. byte < other."""
+    configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
+    cell = configurations[at] & LOW_HALF
+    op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
+    if op == BYTE:
+        return byte != argument and other != argument  # type: ignore[no-any-return]
+    if op == BYTES:
+        taken = bytes_at(g, BYTE_SETS)
+        return taken[256 * argument + byte] == taken[256 * argument + other]  # type: ignore[no-any-return]
+    if op == TEXT:
+        return _text_does_as(g, argument * TEXT_SIZE, configurations[at + 2] >> 32, byte, other)
+    if op == SPACE:
+        return byte > 0x20 and other > 0x20
+    return op != CHARACTER  # type: ignore[no-any-return]
+
+
+@kernel
+def _spread(g: Array, state: int, byte: int, known: int) -> None:
+    """None; gives the entry for `byte` to the bytes that do the same."""
+    states, at, rows = ints_at(g, STATES), state * STATE_SIZE, ints_at(g, ROWS)
+    if states[at + SIZE] > _FEW:
+        return
+    low, row = int64(states[at + LOW]), int64(states[at + ROW_START])
+    single = bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)
+    least, greatest = _group_of(byte)
+    for other in range(max(least, low), min(greatest + 1, low + states[at + ROW_SIZE])):
+        if rows[row + other - low] != UNKNOWN or not single[other]:
+            continue
+        number, end = int64(states[at + START]), int64(states[at + START] + states[at + SIZE])
+        while number < end and _does_as(g, number, min(byte, other), max(byte, other)):
+            number += 1
+        if number == end:
+            rows[row + other - low] = known
 
 
 @inlined
@@ -285,9 +360,13 @@ def entry(g: Array, state: int, byte: int) -> int:
         return DEAD
     slot = states[at + ROW_START] + offset
     known = int64(ints_at(g, ROWS)[slot])
-    if known == UNKNOWN:
+    if known == UNKNOWN and not bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)[byte]:
+        ints_at(g, ROWS)[slot] = known = int64(DEAD)
+    elif known == UNKNOWN:
         known = _computed(g, state, byte)
         ints_at(g, ROWS)[slot] = known
+        if known != UNKNOWN:
+            _spread(g, state, byte, known)
     return known
 
 

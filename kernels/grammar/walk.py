@@ -12,7 +12,7 @@ kept: as ids, or on top of the plain tokens that a string allows, or whole.
 
 import numpy as np
 
-from sampler.kernels._jit import Array
+from sampler.kernels._jit import Array, Arrays
 from sampler.kernels.grammar.compile import inlined, int64, kernel
 from sampler.kernels.grammar.courses import (
     BYTE,
@@ -36,6 +36,7 @@ from sampler.kernels.grammar.memory import (
     BASES,
     BYTE_SETS,
     CANONICAL,
+    CELL_COUNT,
     CONFIGURATIONS,
     DEAD,
     EOS,
@@ -84,6 +85,7 @@ from sampler.kernels.grammar.memory import (
     STATE_SIZE,
     STATES,
     STATUS,
+    STRING_REACH,
     SUBTREE_SIZE,
     TAKES_EVERYTHING,
     TEXT_FLAGS,
@@ -105,7 +107,10 @@ from sampler.kernels.grammar.memory import (
     has_room,
     ints_at,
     longs_at,
+    mixed,
     pair,
+    peek,
+    poke,
     words_at,
 )
 from sampler.kernels.grammar.rows import entry, lay_out
@@ -114,8 +119,10 @@ TEMPORARY = 1 << 30  # bases from here on live as long as a walk
 LOOK = -1  # kept by one more entry of the base
 DEEPEST = 16  # entries of a base by which a mask is kept
 _DEEPER = 1 << 40  # in memo keys: what follows is a number of a memo key, not a state
+_CONTENT = -1  # in memo keys, instead of a state to return to: the key is a hash of the mask itself
 _NO_SLICE = 1
-ALL_OF_THEM = -1  # the number of ids of a mask that is kept whole
+_QUOTE, _BACKSLASH = 0x22, 0x5C
+WORDS = -1  # instead of a number of ids: a mask that is kept whole
 
 
 @inlined
@@ -134,11 +141,11 @@ def _plain_codes(g: Array, number: int) -> int:
     cell = configurations[at] & LOW_HALF
     op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
     if op == BYTE:
-        return -1 if argument in (0x22, 0x5C) or argument < 0x20 else -2
+        return -1 if argument in (_QUOTE, _BACKSLASH) or argument < 0x20 else -2
     if op == BYTES:
         taken = bytes_at(g, BYTE_SETS)
         for byte in range(0x20, 0x100):
-            if byte not in (0x22, 0x5C) and taken[256 * argument + byte]:
+            if byte not in (_QUOTE, _BACKSLASH) and taken[256 * argument + byte]:
                 return -2
         return -1
     if op != TEXT:
@@ -146,12 +153,21 @@ def _plain_codes(g: Array, number: int) -> int:
         return -2 if op == SPACE or (op == CHARACTER and not part_of_character) else -1
     if configurations[at + 2] >> 32 != 0:
         return -1  # plain tokens are whole characters
-    return _plain_codes_of_text(g, argument * TEXT_SIZE, configurations[at + 2], at)
+    return _plain_codes_of_text(g, argument * TEXT_SIZE, at)
+
+
+@inlined
+def _is_quoted(g: Array, cell: int) -> bool:
+    """Whether the text of `cell` can only be followed by a quotation mark."""
+    is_byte = cell + 1 < g[CELL_COUNT] and bytes_at(g, OPS)[cell + 1] == BYTE
+    return is_byte and longs_at(g, ARGUMENTS)[cell + 1] == _QUOTE  # type: ignore[no-any-return]
 
 
 @kernel
-def _plain_codes_of_text(g: Array, text: int, state: int, at: int) -> int:
+def _plain_codes_of_text(g: Array, text: int, at: int) -> int:
     texts, text_states = longs_at(g, TEXTS), ints_at(g, TEXT_STATES)
+    cell = longs_at(g, CONFIGURATIONS)[at] & LOW_HALF
+    state = int64(longs_at(g, CONFIGURATIONS)[at + 2])
     if row_of(g, state) == 0:
         return -2
     flags = text_states[state * TEXT_STATE_SIZE + TEXT_FLAGS]
@@ -160,7 +176,7 @@ def _plain_codes_of_text(g: Array, text: int, state: int, at: int) -> int:
     budget: int = block_at(g[TOKENS])[PLAIN_BUDGET]
     if texts[text + MAX_LENGTH] < 0:
         return budget
-    if not flags & LOOPS:
+    if not flags & LOOPS or not _is_quoted(g, cell):
         return -2
     count = int64(longs_at(g, CONFIGURATIONS)[at + 3])
     shortest = int64(text_states[state * TEXT_STATE_SIZE + TEXT_SHORTEST])
@@ -191,10 +207,11 @@ def slice_of(g: Array, state: int) -> int:
 
 
 @kernel
-def _clipped(g: Array, number: int) -> int:
+def _clipped(g: Array, number: int, is_sliced: bool) -> int:
     """The count of configuration `number`, or one with the same tokens.
 
-    Neither end of a window matters that is farther away than the longest token reaches.
+    Neither end of a window matters that is farther away than the longest token reaches; with
+    `is_sliced` only tokens that are not plain are looked for.
     """
     configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
     cell, count = configurations[at] & LOW_HALF, int64(configurations[at + 3])
@@ -206,6 +223,8 @@ def _clipped(g: Array, number: int) -> int:
         return count
     texts, text = longs_at(g, TEXTS), argument * TEXT_SIZE
     low, high = texts[text + MIN_LENGTH], texts[text + MAX_LENGTH]
+    if is_sliced and texts[text + SPELLING] != RAW and _is_quoted(g, cell):
+        height = block_at(g[TOKENS])[STRING_REACH]
     if high >= 0 and high - count <= height + g[REACH]:
         return count
     if count >= low:
@@ -215,22 +234,27 @@ def _clipped(g: Array, number: int) -> int:
 
 @kernel
 def canonical(g: Array, state: int) -> int:
-    """A state with the same mask as `state`, the same for many of them; 0 with a status."""
+    """A state with the same mask as `state`, the same for many of them; 0 with a status.
+
+    The plain tokens that `slice_of` tells may differ.
+    """
     states, at = ints_at(g, STATES), state * STATE_SIZE
     if states[at + CANONICAL] != 0:
         return states[at + CANONICAL]  # type: ignore[no-any-return]
     configurations = longs_at(g, CONFIGURATIONS)
     first = int64(states[at + START])
-    is_same = True
+    is_same, is_sliced = True, slice_of(g, state) >= 0
+    if g[STATUS] != OK:
+        return 0
     for number in range(first, first + states[at + SIZE]):
-        is_same = is_same and _clipped(g, number) == configurations[WIDTH * number + 3]
+        is_same = is_same and _clipped(g, number, is_sliced) == configurations[WIDTH * number + 3]
     found = state
     if not is_same:
         begin(g)
         for number in range(first, first + states[at + SIZE]):
             i = WIDTH * number
             where, register, place = configurations[i], configurations[i + 1], configurations[i + 2]
-            add(g, where, register, place, _clipped(g, number))
+            add(g, where, register, place, _clipped(g, number, is_sliced))
         if g[STATUS] != OK:
             return 0
         sort(g, g[FOUND_COUNT])
@@ -239,23 +263,17 @@ def canonical(g: Array, state: int) -> int:
     return found
 
 
-@kernel
-def _descend(g: Array, level: int, state: int, base: int, top: int) -> bool:
-    """Whether the walk could put (state, base) on `level`."""
-    lay_out(g, state)
-    if g[STATUS] != OK:
-        return False
-    levels, states = ints_at(g, LEVELS), ints_at(g, STATES)
-    to, at = level * LEVEL_SIZE, state * STATE_SIZE
-    levels[to + LEVEL_LOW] = states[at + LOW]
-    levels[to + LEVEL_SIZE_OF_ROW] = states[at + ROW_SIZE]
-    levels[to + LEVEL_ROW] = states[at + ROW_START]
-    levels[to + LEVEL_STATE], levels[to + LEVEL_BASE] = state, base
-    levels[to + LEVEL_TOP] = top
-    return True
+@inlined
+def _descend(levels: Array, to: int, states: Array, state: int) -> None:
+    """None; puts `state`, which has a row, on the level at `to`."""
+    at = state * STATE_SIZE
+    poke(levels, to + LEVEL_LOW, peek(states, at + LOW))
+    poke(levels, to + LEVEL_SIZE_OF_ROW, peek(states, at + ROW_SIZE))
+    poke(levels, to + LEVEL_ROW, peek(states, at + ROW_START))
+    poke(levels, to + LEVEL_STATE, state)
 
 
-@kernel
+@inlined
 def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     """(state, base, temporary bases in use) after an action during a walk."""
     levels = ints_at(g, LEVELS)
@@ -275,17 +293,17 @@ def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     return keys[2 * base + 1], below, top
 
 
-@kernel
-def _allow_node(g: Array, tokens: Array, trie: int, node: int, mask: Array) -> None:
-    """None; allows the tokens of a node and lists them."""
-    first_token, token_ids = ints_at(tokens, trie + FIRST_TOKEN), ints_at(tokens, trie + TOKEN_IDS)
-    listed = ints_at(g, LISTED)
-    for i in range(first_token[node], first_token[node + 1]):
-        token_id = int64(token_ids[i])
+@inlined
+def _allow_node(arrays: Arrays, node: int, count: int, mask: Array) -> int:
+    """How many tokens are listed, with those of `node`; they are allowed."""
+    first_token, token_ids, listed, room = arrays
+    for i in range(peek(first_token, node), peek(first_token, node + 1)):
+        token_id = peek(token_ids, i)
         allow(mask, token_id)
-        if g[WALK_LISTED] < g[LISTED + 1]:
-            listed[g[WALK_LISTED]] = token_id
-        g[WALK_LISTED] += 1
+        if count < room:
+            poke(listed, count, token_id)
+        count += 1
+    return count
 
 
 @kernel
@@ -294,33 +312,39 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     tokens = block_at(g[TOKENS])
     node_byte, node_depth = bytes_at(tokens, trie), ints_at(tokens, trie + NODE_DEPTH)
     subtree_size = ints_at(tokens, trie + SUBTREE_SIZE)
-    first_token = ints_at(tokens, trie + FIRST_TOKEN)
-    levels, rows = ints_at(g, LEVELS), ints_at(g, ROWS)
-    node = g[WALK_NODE]
+    levels, rows, states = ints_at(g, LEVELS), ints_at(g, ROWS), ints_at(g, STATES)
+    first_token, token_ids = ints_at(tokens, trie + FIRST_TOKEN), ints_at(tokens, trie + TOKEN_IDS)
+    lists = (first_token, token_ids, ints_at(g, LISTED), int64(g[LISTED + 1]))
+    node, listed = int64(g[WALK_NODE]), int64(g[WALK_LISTED])
     while node < nodes:
-        level = int64(node_depth[node])
-        at = level * LEVEL_SIZE
-        offset = int64(node_byte[node]) - levels[at + LEVEL_LOW]
-        if offset < 0 or offset >= levels[at + LEVEL_SIZE_OF_ROW]:
-            node += subtree_size[node]
+        at, byte = peek(node_depth, node) * LEVEL_SIZE, peek(node_byte, node)
+        offset = byte - peek(levels, at + LEVEL_LOW)
+        if offset < 0 or offset >= peek(levels, at + LEVEL_SIZE_OF_ROW):
+            node += peek(subtree_size, node)
             continue
-        state = int64(rows[levels[at + LEVEL_ROW] + offset])
+        state = peek(rows, peek(levels, at + LEVEL_ROW) + offset)
         if state == UNKNOWN:
-            state = entry(g, int64(levels[at + LEVEL_STATE]), int64(node_byte[node]))
+            state = entry(g, peek(levels, at + LEVEL_STATE), byte)
             if g[STATUS] != OK:
                 break
         if state == DEAD:
-            node += subtree_size[node]
+            node += peek(subtree_size, node)
             continue
-        base, top = int64(levels[at + LEVEL_BASE]), int64(levels[at + LEVEL_TOP])
+        base, top = peek(levels, at + LEVEL_BASE), peek(levels, at + LEVEL_TOP)
         if state < 0:
             state, base, top = _turn(g, state, base, top)
-        if subtree_size[node] > 1 and not _descend(g, level + 1, state, base, top):
-            break
-        if first_token[node + 1] > first_token[node]:
-            _allow_node(g, tokens, trie, node, mask)
+        if peek(subtree_size, node) > 1:
+            if peek(states, state * STATE_SIZE + ROW_START) == 0:
+                lay_out(g, state)
+                if g[STATUS] != OK:
+                    break
+            _descend(levels, at + LEVEL_SIZE, states, state)
+            poke(levels, at + LEVEL_SIZE + LEVEL_BASE, base)
+            poke(levels, at + LEVEL_SIZE + LEVEL_TOP, top)
+        if peek(first_token, node + 1) > peek(first_token, node):
+            listed = _allow_node(lists, node, listed, mask)
         node += 1
-    g[WALK_NODE] = node
+    g[WALK_NODE], g[WALK_LISTED] = node, listed
 
 
 @kernel
@@ -342,7 +366,7 @@ def _can_keep(g: Array) -> bool:
     if words > g[KEPT_MASKS + 1] and words > g[MAX_KEPT_WORDS]:
         _forget(g)
         words = g[MASK_COUNT] + block_at(g[TOKENS])[MASK_SIZE] + 2
-    keys = g[MEMO + PAIR_COUNT] + DEEPEST + 1
+    keys = g[MEMO + PAIR_COUNT] + DEEPEST + 2
     return (
         has_room(g, KEPT_MASKS, words)
         and has_room(g, MEMO, 2 * keys + 2)
@@ -385,45 +409,74 @@ def _keep(g: Array, state: int, base: int, mask: Array) -> None:
         if at > count:
             values[at] = 0
         key, base = at | _DEEPER, bases[2 * base]
+    where = _written(g, mask)
     if at < 0:
-        states[state * STATE_SIZE + KEPT] = g[MASK_COUNT]
+        states[state * STATE_SIZE + KEPT] = where
     else:
-        values[at] = g[MASK_COUNT]
-    _write(g, mask)
+        values[at] = where
 
 
 @kernel
-def _write(g: Array, mask: Array) -> None:
-    """None; appends the mask to those that are kept: (plain + 1, number of ids, ids or words)."""
+def _written(g: Array, mask: Array) -> int:
+    """Where the mask of a walk is kept now, as (number of ids, ids), or (`WORDS`, words)."""
     masks, listed = ints_at(g, KEPT_MASKS), ints_at(g, LISTED)
-    at, count = g[MASK_COUNT], g[WALK_LISTED]
-    words: int = block_at(g[TOKENS])[MASK_SIZE]
-    masks[at] = g[WALK_PLAIN] + 1
-    if count <= g[LISTED + 1] and count < words:
-        masks[at + 1] = count
+    at, count = int64(g[MASK_COUNT]), g[WALK_LISTED]
+    if 2 * count < len(mask):
+        masks[at] = count
         for i in range(count):
-            masks[at + 2 + i] = listed[i]
-        g[MASK_COUNT] += count + 2
-    else:
-        masks[at + 1] = ALL_OF_THEM
-        for i in range(words):
-            masks[at + 2 + i] = np.int32(mask[i])
-        g[MASK_COUNT] += words + 2
+            masks[at + 1 + i] = listed[i]
+        g[MASK_COUNT] += count + 1
+        return at
+    words = words_at(g, KEPT_MASKS)[at + 1 : at + 1 + len(mask)]
+    is_sliced = g[WALK_PLAIN] >= 0
+    for i in range(len(mask)):
+        words[i] = np.uint32(0) if is_sliced else mask[i]
+    if is_sliced:  # without the plain tokens, which may be others next time
+        for i in range(count):
+            allow(words, int64(listed[i]))
+    masks[at] = WORDS
+    return _same_words(g, at, len(mask))
 
 
 @kernel
-def _read(g: Array, at: int, mask: Array) -> None:
-    """None; writes the mask that is kept at `at`."""
+def _same_words(g: Array, at: int, size: int) -> int:
+    """Where the words of the mask at `at`, the last one, are kept; it goes if they were before."""
+    masks, values = ints_at(g, KEPT_MASKS), ints_at(g, MEMO_VALUES)
+    content = int64(0)
+    for i in range(at + 1, at + 1 + size):
+        content = mixed(content, masks[i])
+    count = g[MEMO + PAIR_COUNT]
+    number = pair(g, MEMO, content, _CONTENT, True)
+    if number <= count:
+        before = int64(values[number])
+        i = 0
+        while i <= size and masks[before + i] == masks[at + i]:
+            i += 1
+        if i > size:
+            return before
+    values[number] = at
+    g[MASK_COUNT] += size + 1
+    return at
+
+
+@kernel
+def _read(g: Array, at: int, plain: int, mask: Array) -> None:
+    """None; writes the mask that is kept at `at`, with the plain tokens of `plain` code points."""
     masks = ints_at(g, KEPT_MASKS)
-    count = masks[at + 1]
-    if count == ALL_OF_THEM:
-        words = words_at(g, KEPT_MASKS)
-        for i in range(len(mask)):
-            mask[i] = words[at + 2 + i]
+    count = masks[at]
+    if count != WORDS:
+        begin_mask(g, plain, mask)
+        for i in range(count):
+            allow(mask, int64(masks[at + 1 + i]))
         return
-    begin_mask(g, int64(masks[at]) - 1, mask)
-    for i in range(count):
-        allow(mask, masks[at + 2 + i])
+    words = words_at(g, KEPT_MASKS)
+    if plain < 0:
+        for i in range(len(mask)):
+            mask[i] = words[at + 1 + i]
+        return
+    plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
+    for i in range(len(mask)):
+        mask[i] = plain_masks[first + i] | words[at + 1 + i]
 
 
 @kernel
@@ -438,10 +491,13 @@ def begin_mask(g: Array, plain: int, mask: Array) -> None:
 
 
 @kernel
-def _begin_walk(g: Array, state: int, base: int, mask: Array) -> None:
-    plain = slice_of(g, state)
-    if g[STATUS] != OK or not _descend(g, 0, state, base, 0):
+def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> None:
+    lay_out(g, state)
+    if g[STATUS] != OK:
         return
+    levels = ints_at(g, LEVELS)
+    _descend(levels, 0, ints_at(g, STATES), state)
+    levels[LEVEL_BASE], levels[LEVEL_TOP] = base, 0
     begin_mask(g, plain, mask)
     g[WALK_PLAIN], g[WALK_LOWEST], g[WALK_LISTED] = plain, base, 0
     g[WALK_STATE], g[WALK_NODE] = state, 0
@@ -457,23 +513,23 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     resumes : whether the last call of this grammar was this one, and ended with a status
     """
     first, base = position & LOW_HALF, position >> 32
-    state = canonical(g, first)
+    plain, state = slice_of(g, first), canonical(g, first)
     if g[STATUS] != OK:
         return
     at = kept(g, state, base)
     if at > 0:
-        _read(g, at, mask)
+        _read(g, at, plain, mask)
     else:
         if not _can_keep(g):
             return
         # what was asked for may have changed which state stands for the first
         if not resumes or g[WALK_NODE] < 0 or g[WALK_STATE] != state:
             g[WALK_NODE] = -1
-            _begin_walk(g, state, base, mask)
+            _begin_walk(g, state, base, plain, mask)
         if g[STATUS] != OK:
             return
         tokens = block_at(g[TOKENS])
-        trie = ALL_TOKENS if g[WALK_PLAIN] < 0 else REST_TOKENS
+        trie = ALL_TOKENS if plain < 0 else REST_TOKENS
         _walk(g, trie, tokens[trie + 1], mask)
         if g[STATUS] != OK:
             return
