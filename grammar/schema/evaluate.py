@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sampler.errors import GrammarError, UnsupportedSchemaError
+from sampler.grammar.budget import Budget
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.keywords import KEYWORDS
 from sampler.grammar.schema.merge import Condition, json_key
@@ -19,11 +20,13 @@ class Evaluator:
     ----------
     documents : where the schemas stand
     matches : whether a string meets a condition (`pattern` or `format`)
+    budget : what the compile may still take; references can double the work again and again
     """
 
-    def __init__(self, documents: Documents, matches: Match) -> None:
+    def __init__(self, documents: Documents, matches: Match, budget: Budget) -> None:
         self._documents = documents
         self._matches = matches
+        self._budget = budget
         self._enums: dict[int, frozenset[Any]] = {}  # of the lists in the documents, by their ids
 
     def allows(self, schema: Schema, value: Any) -> bool:
@@ -33,6 +36,7 @@ class Evaluator:
         ------
         UnsupportedSchemaError : a keyword whose meaning is not supported even for single values
         GrammarError : a reference that leads to itself
+        GrammarLimitError : the time is over
         """
         try:
             return self._allows(schema, value)
@@ -40,6 +44,7 @@ class Evaluator:
             raise GrammarError(f"endless recursion at {schema.pointer!r}") from error
 
     def _allows(self, schema: Schema, value: Any) -> bool:
+        self._budget.check_time()
         keywords = schema.keywords
         if isinstance(keywords, bool):
             return keywords

@@ -52,7 +52,7 @@ class Expander:
         self._texts = texts
         self._budget = budget
         self._nodes = Nodes(documents, budget)
-        self._evaluator = Evaluator(documents, texts.matches)
+        self._evaluator = Evaluator(documents, texts.matches, budget)
         self._schemas = Demands(documents, self._evaluator.allows, texts.formats)
         self._emptiness = Emptiness(self)
         self._arrays = Arrays(documents, self._nodes)

@@ -19,7 +19,7 @@ class Form(Enum):
     ITEMS = "a schema (an array of schemas up to draft 2019-09)"
     DEPENDENCIES = "an object of schemas and arrays of strings"
     ANYTHING = "anything"
-    LIST = "an array"
+    LIST = "an array (not empty in draft 4)"
     STRING = "a string"
     STRINGS = "an array of strings"
     STRINGS_MAP = "an object of arrays of strings"
@@ -100,6 +100,8 @@ def check_form(form: Form, value: Any, draft: int) -> bool:
     """Whether `value` has this form; schemas inside of it are not looked at."""
     if form is Form.BOUND:
         return _is_number(value) if draft > 4 else isinstance(value, bool)
+    if form is Form.LIST:
+        return isinstance(value, list) and (bool(value) or draft > 4)
     if form is Form.ITEMS and draft == LATEST:
         form = Form.SCHEMA
     return _CHECKS[form](value)
@@ -130,7 +132,6 @@ _CHECKS: Mapping[Form, Callable[[Any], bool]] = {
     Form.ITEMS: lambda value: isinstance(value, dict | bool | list),
     Form.DEPENDENCIES: lambda value: isinstance(value, dict),
     Form.ANYTHING: lambda value: True,
-    Form.LIST: lambda value: isinstance(value, list),
     Form.STRING: lambda value: isinstance(value, str),
     Form.STRINGS: _is_list_of_strings,
     Form.STRINGS_MAP: lambda value: (

@@ -38,5 +38,13 @@ class SchemaOptions:
                 raise InvalidParameterError(
                     f"`{name}` must be one of {', '.join(legal)}. Given: {getattr(self, name)!r}"
                 )
+        if self.registry is not None:
+            from referencing import Registry
+
+            if not isinstance(self.registry, Registry):
+                raise InvalidParameterError(
+                    "`registry` must be a referencing.Registry or None."
+                    f" Given: {type(self.registry).__name__}"
+                )
         if self.property_order == "any":
             raise UnsupportedSchemaError("'any' is not supported yet", "property_order")

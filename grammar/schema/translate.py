@@ -159,10 +159,7 @@ def _narrowed(options: SchemaOptions, documents: Documents) -> Iterator[str]:
     """What the options leave out of all texts that the schema allows."""
     used = documents.used
     if options.spelling == "canonical":
-        yield (
-            "strings: characters beyond ASCII are written as themselves, and only quotation marks,"
-            " backslashes and control characters are escaped"
-        )
+        yield "strings: the slash is not escaped, and printable ASCII never written as \\uXXXX"
         yield "integers: written without fraction and exponent"
     if options.whitespace != "any":
         yield f"whitespace: exactly that of {options.whitespace!r}"

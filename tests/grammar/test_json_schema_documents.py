@@ -35,6 +35,7 @@ def follow(schema, *tokens, registry=None):
         ({"enum": "a"}, "`enum` must be an array"),
         ({"dependentRequired": {"a": "b"}}, "`dependentRequired` must be an object of arrays"),
         ({"$schema": "http://json-schema.org/draft-04/schema", "exclusiveMinimum": 1}, "a number"),
+        ({"$schema": "http://json-schema.org/draft-04/schema", "enum": []}, "not empty in draft 4"),
     ],
 )
 def test_a_keyword_with_a_wrong_form_is_named_with_its_place(schema, message):

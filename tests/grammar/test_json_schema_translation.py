@@ -137,7 +137,7 @@ def test_warnings_name_what_is_only_annotated_or_narrowed():
         "/properties/a/format: format 'starsign' is not enforced",
         "objects: named properties are written in the order of the schema",
         "whitespace: up to 128 characters",
-        "strings: characters beyond ASCII",
+        "strings: the slash is not escaped, and printable ASCII never written as \\uXXXX",
         "integers: written without fraction",
         "constants: written as",
         "/additionalProperties: numbers are written with ",
@@ -295,3 +295,10 @@ def test_time_is_limited():
     values = [{"a": f"value {number}"} for number in range(20_000)]
     with pytest.raises(GrammarLimitError, match="seconds of the grammar compile"):
         translate({"enum": values, "uniqueItems": True}, Limits(grammar_compile_seconds=0.01))
+
+
+def test_time_is_limited_while_a_constant_is_tried():
+    """Each definition asks for the next one twice: 2 to the power of 40 when all are asked."""
+    doubling = chain(40, lambda _, next_one: {"allOf": [next_one, next_one]})
+    with pytest.raises(GrammarLimitError, match="seconds of the grammar compile"):
+        translate({**doubling, "const": None}, Limits(grammar_compile_seconds=0.05))
