@@ -513,6 +513,8 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     resumes : whether the last call of this grammar was this one, and ended with a status
     """
     first, base = position & LOW_HALF, position >> 32
+    if not resumes:
+        g[WALK_NODE] = -1  # the walk before this one may have been of the same state
     plain, state = slice_of(g, first), canonical(g, first)
     if g[STATUS] != OK:
         return
@@ -523,7 +525,7 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
         if not _can_keep(g):
             return
         # what was asked for may have changed which state stands for the first
-        if not resumes or g[WALK_NODE] < 0 or g[WALK_STATE] != state:
+        if g[WALK_NODE] < 0 or g[WALK_STATE] != state:
             g[WALK_NODE] = -1
             _begin_walk(g, state, base, plain, mask)
         if g[STATUS] != OK:
