@@ -29,6 +29,9 @@ class TokenBlock:
         self.address = int(block.ctypes.data)
         self._eos = np.asarray(trie.eos_token_ids, np.int32)
         self._single_byte = trie.single_byte.astype(np.uint8)
+        self._roots = np.full(256, -1, np.int32)
+        tops = np.flatnonzero(trie.all.node_depth == 0)
+        self._roots[trie.all.node_byte[tops]] = tops
         self._put_trie(memory.ALL_TOKENS, trie.all)
         self._put_trie(memory.REST_TOKENS, trie.rest)
         self._put(memory.PLAIN_MASKS, trie.plain_masks)
@@ -38,6 +41,7 @@ class TokenBlock:
         self._put(memory.SINGLE_BYTE, self._single_byte)
         self._put(memory.TWO_QUOTES, trie.two_quotes)
         self._put(memory.THREE_QUOTES, trie.three_quotes)
+        self._put(memory.ROOTS, self._roots)
         block[memory.VOCAB_SIZE] = trie.vocab_size
         block[memory.MASK_SIZE] = trie.plain_masks.shape[1]
         block[memory.HEIGHT] = self.height
