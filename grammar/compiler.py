@@ -3,12 +3,17 @@
 What is asked for is checked here, and looked for in the cache; a backend does the rest.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
-from sampler.grammar.cache import GrammarCache, never
+from sampler.errors import (
+    GrammarError,
+    IncompleteGenerationError,
+    InvalidParameterError,
+    UnsupportedSchemaError,
+)
+from sampler.grammar.cache import GrammarCache, check_wanted, never
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.python_types import schema_of
 from sampler.grammar.schema.source import load_schema
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from sampler.grammar.outlines.compiled import CompiledGrammar as OutlinesGrammar
 
 AnyGrammar: TypeAlias = "CompiledGrammar | OutlinesGrammar"
+_Make: TypeAlias = Callable[[Callable[[], bool]], AnyGrammar]  # of whether nobody waits any more
 
 
 class Backend(Protocol):
@@ -72,9 +78,11 @@ class GrammarCompiler:
             raise InvalidParameterError(f"`cache_bytes` must be an integer >= 0. Given: {size!r}")
         self._cache = GrammarCache(size)
         self._backend = _backend(backend, vocabulary, self._limits)
+        self._closed = False
 
     def close(self) -> None:
-        """None; ends the worker processes; compiles end with IncompleteGenerationError."""
+        """None; compiles end with IncompleteGenerationError, those that run as soon as they can."""
+        self._closed = True
         self._backend.close()
 
     def compile_regex(self, pattern: str) -> AnyGrammar:
@@ -167,30 +175,36 @@ class GrammarCompiler:
         return self._schema(load_schema(value, self._limits), options, cancelled)
 
     def _regex(self, pattern: str, cancelled: Callable[[], bool]) -> AnyGrammar:
-        return self._compiled(
-            ("regex", pattern), lambda abandoned: self._backend.regex(pattern, abandoned), cancelled
-        )
+        def make(abandoned: Callable[[], bool]) -> AnyGrammar:
+            return self._backend.regex(pattern, abandoned)
+
+        return self._cache.get(("regex", pattern), self._while_open(make), cancelled)
 
     def _schema(
         self, source: str, options: SchemaOptions, cancelled: Callable[[], bool]
     ) -> AnyGrammar:
+        def make(abandoned: Callable[[], bool]) -> AnyGrammar:
+            return self._backend.json_schema(source, options, abandoned)
+
         options.check()
         self._backend.check(options)
         if options.registry is not None:  # what it has may change, so nothing is kept
-            return self._backend.json_schema(source, options, cancelled)
-        return self._compiled(
-            ("json_schema", source, options),
-            lambda abandoned: self._backend.json_schema(source, options, abandoned),
-            cancelled,
-        )
+            return self._while_open(make)(cancelled)
+        return self._cache.get(("json_schema", source, options), self._while_open(make), cancelled)
 
-    def _compiled(
-        self,
-        key: Hashable,
-        make: Callable[[Callable[[], bool]], AnyGrammar],
-        cancelled: Callable[[], bool],
-    ) -> AnyGrammar:
-        return self._cache.get(key, make, cancelled)
+    def _while_open(self, make: _Make) -> _Make:
+        """`make`, which also gives up when this compiler is closed."""
+
+        def made(abandoned: Callable[[], bool]) -> AnyGrammar:
+            try:
+                check_wanted(lambda: self._closed)
+                return make(lambda: self._closed or abandoned())
+            except IncompleteGenerationError as error:
+                if self._closed:
+                    raise IncompleteGenerationError("the grammar compiler is closed") from error
+                raise
+
+        return made
 
 
 def _backend(name: object, vocabulary: GrammarVocabulary, limits: Limits) -> Backend:
