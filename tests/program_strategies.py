@@ -49,6 +49,7 @@ class TableDfa:
             set(range(self.shortest(s), MOST_LENGTHS)) <= self._lengths[s] for s in self._live
         )
         self.nbytes = 0
+        self.excluded_words = None
 
     def row(self, state: int) -> list[int]:
         return self._rows[state]
