@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampler.grammar.schema_formats import PATTERNS
+from sampler.grammar.outlines.schema_formats import PATTERNS
 from sampler.grammar.text.derivatives import matches
 from sampler.grammar.text.dfa import TextDfa
 from sampler.grammar.text.formats import FORMATS, NARROWED
