@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.engine.limits import AutomatonLimits
 from sampler.grammar.engine.program import Program
+from sampler.grammar.engine.spellable import check_cells
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.kernels.grammar import memory
@@ -105,7 +106,7 @@ class Automaton:
         self._block[memory.MAX_STATES] = limits.max_states
         self._block[memory.MAX_STACKS] = limits.max_stacks
         self._block[memory.MAX_KEPT_WORDS] = limits.mask_bytes // 4
-        self._text_states = TextStates(self)
+        self._text_states = TextStates(self, tokens.spellable)
         program.write_frame(0)
         self._read_program()
 
@@ -215,6 +216,8 @@ class Automaton:
     def _read_program(self) -> None:
         """None; copies what the program has more than before."""
         program = self._program
+        if not self._tokens.spells_all:
+            check_cells(program, int(self._block[memory.CELL_COUNT]), self._tokens.usable)
         known, end = int(self._block[memory.CELL_COUNT]), len(program.ops)
         ops, arguments = self.room(memory.OPS, end), self.room(memory.ARGUMENTS, end)
         ops[known:end] = np.frombuffer(program.ops, np.uint8)[known:]

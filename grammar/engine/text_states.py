@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from sampler.grammar.engine.program import Text
+from sampler.errors import GrammarError
+from sampler.grammar.engine.program import Spelling, Text
+from sampler.grammar.engine.spellable import SpellableDfa
 from sampler.grammar.text.dfa import TextDfa
 from sampler.kernels.grammar import memory
 
@@ -38,10 +41,14 @@ class _Language:
 class TextStates:
     """Numbers the states of all texts of `automaton` and brings their rows to it.
 
+    `points` are the code points that can be spelled (bool[0x110000]), None for all.
+
     Not thread-safe.
     """
 
-    def __init__(self, automaton: "Automaton") -> None:
+    def __init__(self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None) -> None:
+        self._points = points
+        self._narrowed: dict[int, SpellableDfa] = {}
         self._automaton = automaton
         self._languages: dict[tuple[int, bool], _Language] = {}
         self._states: list[tuple[_Language, int] | None] = [None]  # 0 is dead
@@ -59,8 +66,8 @@ class TextStates:
         table = self._automaton.room(memory.TEXTS, size * len(texts))
         for number in range(self._texts, len(texts)):
             text = texts[number]
-            language = self._language(text.dfa, text.max_length >= 0)
-            start = self._number(language, text.dfa.start)
+            language = self._language(self._spellable(text), text.max_length >= 0)
+            start = self._number(language, language.dfa.start)
             window = (text.min_length, text.max_length)
             fields = (language.classes, int(text.spelling), *window, start)
             table[size * number : size * (number + 1)] = fields
@@ -127,6 +134,21 @@ class TextStates:
         table = self._automaton.room(memory.TEXT_ROWS, place)
         table[self._row_words : place] = np.frombuffer(b"".join(rows.values()), np.int32)
         self._row_words = place
+
+    def _spellable(self, text: Text) -> TextDfa:
+        """The texts that the vocabulary can spell; in JSON strings that is all, with escapes."""
+        points = self._points if text.spelling == Spelling.RAW else None
+        if points is None:
+            return text.dfa
+        if text.max_length >= 0 or text.min_length > 0:
+            raise GrammarError(
+                "the tokens of this vocabulary cannot spell all characters, so the number of"
+                " characters of a text cannot be bounded"
+            )
+        key = id(text.dfa)
+        if key not in self._narrowed:
+            self._narrowed[key] = SpellableDfa(text.dfa, points)
+        return self._narrowed[key]
 
     def _language(self, dfa: TextDfa, has_window: bool) -> _Language:
         """The language of `dfa`; its states have a `shortest` only if there is a window."""

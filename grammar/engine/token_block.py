@@ -1,15 +1,18 @@
 """The tokens of a vocabulary as the kernels of the automaton see them: one block of addresses."""
 
 import re
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from sampler.grammar.engine.spellable import spellable_points
 from sampler.grammar.engine.tokens import ByteTrie, TokenTrie
 from sampler.kernels.grammar import memory
 
 _IN_STRING = re.compile(rb'(?:[^"\\\x00-\x1f]|\\.)*+\\?', re.DOTALL)
 _FIRST_PRINTABLE = 0x20
+_ALL_POINTS = 0x110000 - 0x800  # without surrogates
 _NO_SLICES = -3  # a budget that no set of plain tokens has
 
 
@@ -20,6 +23,7 @@ class TokenBlock:
     ----------
     address : where the block is; valid as long as this object lives
     height : bytes of the longest token
+    usable : bool[256], the bytes that may be allowed: those that are a token by themselves
     """
 
     def __init__(self, trie: TokenTrie) -> None:
@@ -28,6 +32,7 @@ class TokenBlock:
         block = self._block = np.zeros(memory.TOKENS_SIZE, np.int64)
         self.address = int(block.ctypes.data)
         self._eos = np.asarray(trie.eos_token_ids, np.int32)
+        self.usable = trie.single_byte
         self._single_byte = trie.single_byte.astype(np.uint8)
         self._roots = np.full(256, -1, np.int32)
         tops = np.flatnonzero(trie.all.node_depth == 0)
@@ -45,8 +50,22 @@ class TokenBlock:
         block[memory.VOCAB_SIZE] = trie.vocab_size
         block[memory.MASK_SIZE] = trie.plain_masks.shape[1]
         block[memory.HEIGHT] = self.height
+        block[memory.MISSES_TAILS] = not trie.single_byte[0x80:0xC0].all()
         block[memory.STRING_REACH] = self._string_reach()
         block[memory.PLAIN_BUDGET] = trie.plain_budget if self._spells_plain() else _NO_SLICES
+
+    @cached_property
+    def spellable(self) -> npt.NDArray[np.bool_] | None:
+        """bool[0x110000], the code points that UTF-8 can write; None if these are all of them."""
+        if self.usable[:0xC0].all() and self.usable[0xC2:0xF5].all():
+            return None
+        points = spellable_points(self.usable)
+        return None if points.sum() == _ALL_POINTS else points
+
+    @cached_property
+    def spells_all(self) -> bool:
+        """Whether every byte that a grammar is likely to ask for is usable."""
+        return bool(self.usable[0x20:0x7F].all() and self.usable[[0x09, 0x0A, 0x0D]].all())
 
     def _spells_plain(self) -> bool:
         """Whether each byte of a plain token is a token by itself."""

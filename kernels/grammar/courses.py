@@ -13,8 +13,10 @@ of the caller), 0 is empty.
 from sampler.kernels._jit import Array
 from sampler.kernels.grammar.compile import inlined, int64, kernel
 from sampler.kernels.grammar.decoder import (
+    ESCAPE,
     FREE,
     KIND,
+    RAW,
     REFUSED,
     SETTLED_TAIL,
     WHOLE_CHARACTER,
@@ -47,6 +49,7 @@ from sampler.kernels.grammar.memory import (
     MAX_STACKS,
     MAX_STATES,
     MIN_LENGTH,
+    MISSES_TAILS,
     NEED_FRAME,
     NEED_ROW,
     OK,
@@ -56,6 +59,7 @@ from sampler.kernels.grammar.memory import (
     RUN_STARTS,
     RUNS,
     SEEN,
+    SINGLE_BYTE,
     SIZE,
     SPELLING,
     STACKS,
@@ -77,6 +81,8 @@ from sampler.kernels.grammar.memory import (
     TEXT_STATE_SIZE,
     TEXT_STATES,
     TEXTS,
+    TOKENS,
+    block_at,
     bytes_at,
     has_room,
     ints_at,
@@ -192,6 +198,31 @@ def _counted(g: Array, text: int, count: int) -> int:
 
 
 @kernel
+def _after_usable_part(g: Array, text: int, row: int, part: int, count: int) -> int:
+    """As `_after_part`, of the first bytes of UTF-8, where not each byte that follows is usable."""
+    classes, rows = ints_at(g, CLASSES), ints_at(g, TEXT_ROWS)
+    begin = int64(longs_at(g, TEXTS)[text + TEXT_CLASSES])
+    usable = bytes_at(block_at(g[TOKENS]), SINGLE_BYTE)
+    bytes_left = part >> KIND
+    same = int64(-2)
+    for bits in range(1 << 6 * bytes_left):
+        state = part
+        for i in range(bytes_left):
+            byte = 0x80 | (bits >> 6 * (bytes_left - 1 - i)) & 0x3F
+            if state != REFUSED:
+                state = decode(RAW, state, byte) if usable[byte] else REFUSED
+        if state == REFUSED:
+            continue
+        after = int64(rows[row + class_of(classes, begin, state - WHOLE_CHARACTER)])
+        if not fits(g, text, after, count):
+            after = int64(0)
+        if same >= 0 and after != same:
+            return -1
+        same = after
+    return max(same, int64(0))
+
+
+@kernel
 def _after_part(g: Array, text: int, row: int, part: int, count: int) -> int:
     """The text state that all lead to which `part` can become; 0 if none lives, -1 if they differ.
 
@@ -242,7 +273,10 @@ def _take_text(g: Array, text: int, at: int, byte: int) -> None:
         if fits(g, text, after, count + 1):
             add(g, where, register, after, _counted(g, text, count + 1))
         return
-    after = _after_part(g, text, row, after_byte, count + 1)
+    if after_byte >> KIND < ESCAPE and block_at(g[TOKENS])[MISSES_TAILS]:
+        after = _after_usable_part(g, text, row, after_byte, count + 1)
+    else:
+        after = _after_part(g, text, row, after_byte, count + 1)
     if after > 0 and settled(spelling, after_byte) > 0:
         add(g, where, register, settled(spelling, after_byte) << 32 | after, count)
     elif after != 0:

@@ -54,12 +54,12 @@ BLOCK_SIZE = 84
 TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token_ids int32
 ALL_TOKENS, REST_TOKENS = 0, TRIE_WORDS
 SUBTREE_SIZE, NODE_DEPTH, FIRST_TOKEN, TOKEN_IDS = range(2, TRIE_WORDS, 2)
-PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE, TWO_QUOTES, THREE_QUOTES, ROOTS = range(
-    20, 36, 2
-)
-# `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest` goes
-VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH = range(36, 41)
-TOKENS_SIZE = 41
+PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE = range(20, 30, 2)
+TWO_QUOTES, THREE_QUOTES, ROOTS = range(30, 36, 2)
+# `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest`
+# goes; `MISSES_TAILS`: whether some byte from 0x80 to 0xBF is no token by itself
+VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(36, 42)
+TOKENS_SIZE = 42
 
 # What a call ends with
 OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)
