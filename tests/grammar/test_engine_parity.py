@@ -1,5 +1,6 @@
 """The automaton and its slow twin allow the same tokens, whatever the program and the text."""
 
+import json
 import random
 
 import numpy as np
@@ -44,6 +45,16 @@ _MERGES += [
     b"\x08",
 ]
 _MERGES += [b"ab", b"z" * 9, b"\x7f", b"a" * 130]
+_MERGES += [
+    b'"a":1,"a":',
+    b'a":1,"a',
+    b'":1,"',
+    b'1,"b":{"a"',
+    b'{"a":1,"a"',
+    b'"a":[],"b"',
+    b'{},"a":',
+]
+_MERGES += [b'a":{"a":1},"a"', b'u0061"', b'0061":', b'\\n"']
 
 
 class Tokens:
@@ -201,3 +212,153 @@ def test_a_token_may_go_on_behind_the_end_of_a_text(tokens, trie, spelling, behi
             if pair.twin.accept_bytes(text.encode()):
                 assert pair.matcher.accept_bytes(text.encode())
                 pair.check()
+
+
+# ---- keys that stay distinct
+
+
+def repeats_a_key(text):
+    """Whether an object in `text`, the beginning of a JSON text, has closed a key twice."""
+    open_keys, at = [], 0  # the keys of each open object, None for an array
+    key_can_begin = False
+    while at < len(text):
+        letter = text[at : at + 1]
+        if letter == b'"':
+            end = at + 1
+            while end < len(text) and text[end : end + 1] != b'"':
+                end += 2 if text[end : end + 1] == b"\\" else 1
+            if end >= len(text):
+                return False
+            if key_can_begin:
+                key = json.loads(text[at : end + 1])
+                if key in open_keys[-1]:
+                    return True
+                open_keys[-1].add(key)
+            at, key_can_begin = end, False
+        elif letter in (b"{", b"["):
+            open_keys.append(set() if letter == b"{" else None)
+            key_can_begin = letter == b"{"
+        elif letter in (b"}", b"]"):
+            open_keys.pop()
+        elif letter == b",":
+            key_can_begin = open_keys[-1] is not None
+        at += 1
+    return False
+
+
+def free_json(spelling):
+    """A sketch of JSON values without space, with one number."""
+    string = ("string", [(Op.TEXT, 0)])
+    value = ("either", [(Op.CALL, 1), (Op.CALL, 2), string, ("bytes", b"1")])
+    pair = ("all", [string, ("bytes", b":"), value])
+
+    def some(item):
+        more = ("many", ("all", [("bytes", b","), item]))
+        return "either", [("bytes", b""), ("all", [item, more])]
+
+    frames = [
+        Frame("plain", (value,)),
+        Frame("plain", (some(pair),), b"{}"),
+        Frame("plain", (some(value),), b"[]"),
+    ]
+    return Sketch(frames, [(ANYTHING, spelling, 0, -1)])
+
+
+class DistinctPair(Pair):
+    """The automaton that keeps keys distinct, and the twin with a look at the whole text."""
+
+    def __init__(self, matcher, twin, tokens, text=b""):
+        super().__init__(matcher, twin, tokens)
+        self.text = text
+
+    def check(self):
+        texts = self.tokens.texts
+        expected = [
+            i
+            for i in self.twin.allowed_tokens(texts)
+            if b'"' not in texts[i] or not repeats_a_key(self.text + texts[i])
+        ]
+        ends = list(self.tokens.eos_token_ids) if self.twin.is_accepting() else []
+        found = allowed_ids(self.matcher, self.tokens.size)
+        assert found == expected + ends, (self.text, self.differences(found, expected + ends))
+        return expected, ends
+
+    def take(self, token_id):
+        super().take(token_id)
+        self.text += self.tokens.tokens[token_id]
+
+
+STEERED = [
+    b"{",
+    b'"',
+    b"a",
+    b'"',
+    b":",
+    b"1",
+    b",",
+    b'"',
+    b"a",
+    b"\\u0061",
+    b"b",
+    b'"a":1,"a":',
+    b"}",
+]
+STEERED += [
+    b'a":1,"a',
+    b'":1,"',
+    b'{"a"',
+    b"\\",
+    b"u",
+    b"0061",
+    b"\\u00",
+    b"[",
+    b"{}",
+    b"]",
+    b"\xc3",
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("spelling", [Spelling.CANONICAL, Spelling.FREE])
+def test_keys_stay_distinct(tokens, trie, spelling, seed):
+    choice, sketch = random.Random(seed), free_json(spelling)
+    grammar = CompiledGrammar(sketch.program(), trie, distinct_keys=True)
+    pair = DistinctPair(grammar.matcher(), ReferenceMatcher(sketch.program()), tokens)
+    steered = {tokens.tokens.index(token) for token in STEERED if token in tokens.tokens}
+    past = []
+    pair.take(tokens.tokens.index(b"{"))
+    for _ in range(30):
+        allowed, ends = pair.check()
+        for token_id in choice.sample(range(tokens.size), 10):
+            if token_id not in {*allowed, *ends}:
+                assert not pair.matcher.accept_token(token_id)
+        if past and choice.random() < 0.1:
+            pair.matcher.rollback(1)
+            pair.twin, pair.text = past.pop()
+            continue
+        if choice.random() < 0.1:
+            aside = DistinctPair(pair.matcher.fork(), pair.twin.copy(), tokens, pair.text)
+            if allowed:
+                aside.take(choice.choice(allowed))
+                aside.check()
+        likely = sorted(steered.intersection(allowed))
+        if not allowed:
+            return
+        past.append((pair.twin.copy(), pair.text))
+        pair.take(choice.choice(likely if likely and choice.random() < 0.9 else allowed))
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ('{"a":1,"a"', True),
+        ('{"a":1,"a', False),
+        ('{"a":{"a":1},"b":["a","a"]}', False),
+        ('[{"a":1},{"a":1}]', False),
+        ('{"a":1,"\\u0061"', True),
+        ('{"\\"":1,"\\\\":2,"\\""', True),
+        ('{"a":"a","b":{},"a"', True),
+    ],
+)
+def test_the_look_at_the_whole_text_sees_what_is_repeated(text, repeats):
+    assert repeats_a_key(text.encode()) == repeats
