@@ -10,7 +10,7 @@ from sampler.errors import GrammarError, IncompleteGenerationError
 from sampler.forking import call_in_children
 
 if TYPE_CHECKING:
-    from sampler.grammar.compiled import CompiledGrammar
+    from sampler.grammar.compiler import AnyGrammar
 
 POLL_SECONDS = 0.05  # how long a cancelled request may go unnoticed
 
@@ -30,7 +30,7 @@ class _Work:
     """A value that is being made, and whether those who asked for it were cancelled."""
 
     def __init__(self) -> None:
-        self.future: Future[CompiledGrammar] = Future()
+        self.future: Future[AnyGrammar] = Future()
         self.cancelled: list[Callable[[], bool]] = []
 
 
@@ -48,7 +48,7 @@ class GrammarCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, CompiledGrammar] = OrderedDict()
+        self._kept: OrderedDict[Hashable, AnyGrammar] = OrderedDict()
         self._begin_anew()
         call_in_children(self._begin_anew)
 
@@ -60,9 +60,9 @@ class GrammarCache:
     def get(
         self,
         key: Hashable,
-        make: Callable[[Callable[[], bool]], "CompiledGrammar"],
+        make: Callable[[Callable[[], bool]], "AnyGrammar"],
         cancelled: Callable[[], bool] = never,
-    ) -> "CompiledGrammar":
+    ) -> "AnyGrammar":
         """The value of `key`.
 
         Parameters
@@ -93,8 +93,8 @@ class GrammarCache:
         self,
         key: Hashable,
         work: _Work,
-        make: Callable[[Callable[[], bool]], "CompiledGrammar"],
-    ) -> "CompiledGrammar":
+        make: Callable[[Callable[[], bool]], "AnyGrammar"],
+    ) -> "AnyGrammar":
         try:
             value = make(lambda: self._give_up(key, work))
         except BaseException as error:
@@ -121,7 +121,7 @@ class GrammarCache:
         if self._in_work.get(key) is work:
             del self._in_work[key]
 
-    def _keep(self, key: Hashable, value: "CompiledGrammar") -> None:
+    def _keep(self, key: Hashable, value: "AnyGrammar") -> None:
         if value.nbytes > self._max_bytes:
             return
         self._kept[key] = value

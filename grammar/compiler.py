@@ -1,24 +1,49 @@
 """Schemas and regular expressions in, compiled grammars out: cached, bounded, off the decode loop.
 
-The texts are checked and translated here; what may run away, the compile to an automaton, runs in
-the backend's process.
+What is asked for is checked here, and looked for in the cache; a backend does the rest.
 """
 
-from collections.abc import Callable, Hashable, Mapping
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from sampler.errors import GrammarError, InvalidParameterError, UnsupportedSchemaError
-from sampler.grammar.budget import Budget
-from sampler.grammar.cache import GrammarCache, never
-from sampler.grammar.compiled import CompiledGrammar
-from sampler.grammar.distinct_keys import QuotedTokens
-from sampler.grammar.outlines_backend import OutlinesBackend
-from sampler.grammar.regex_grammar import Translation, translate_regex
-from sampler.grammar.schema_grammar import SchemaOptions, translate_schema
-from sampler.grammar.schema_source import load_schema
-from sampler.grammar.vocabulary import GrammarVocabulary, TokenTree
+from sampler.errors import (
+    GrammarError,
+    IncompleteGenerationError,
+    InvalidParameterError,
+    UnsupportedSchemaError,
+)
+from sampler.grammar.cache import GrammarCache, check_wanted, never
+from sampler.grammar.schema.options import SchemaOptions
+from sampler.grammar.schema.python_types import schema_of
+from sampler.grammar.schema.source import load_schema
+from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
+
+if TYPE_CHECKING:
+    from sampler.grammar.engine.compiled import CompiledGrammar
+    from sampler.grammar.outlines.compiled import CompiledGrammar as OutlinesGrammar
+
+AnyGrammar: TypeAlias = "CompiledGrammar | OutlinesGrammar"
+_Make: TypeAlias = Callable[[Callable[[], bool]], AnyGrammar]  # of whether nobody waits any more
+
+
+class Backend(Protocol):
+    """What compiles; thread-safe. `abandoned` says from time to time that nobody waits any more."""
+
+    def check(self, options: SchemaOptions) -> None:
+        """None; raises UnsupportedSchemaError for options that are not supported."""
+
+    def regex(self, pattern: str, abandoned: Callable[[], bool]) -> AnyGrammar:
+        """The grammar of what `pattern` matches as a whole."""
+
+    def json_schema(
+        self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
+    ) -> AnyGrammar:
+        """The grammar of the texts that are valid under a schema, canonical JSON."""
+
+    def close(self) -> None:
+        """None; ends what runs."""
 
 
 class GrammarCompiler:
@@ -33,10 +58,11 @@ class GrammarCompiler:
     cache_bytes : memory for compiled grammars that are kept, >= 0; None is
         `limits.grammar_cache_bytes`
     limits : how large a grammar may be, and how long its compile may take
+    backend : "native", or "outlines" for comparison (needs outlines-core)
 
     Raises
     ------
-    InvalidParameterError : a negative `cache_bytes`
+    InvalidParameterError : a negative `cache_bytes`, another backend, or one not installed
     """
 
     def __init__(
@@ -44,20 +70,22 @@ class GrammarCompiler:
         vocabulary: GrammarVocabulary,
         cache_bytes: int | None = None,
         limits: Limits | None = None,
+        backend: Literal["native", "outlines"] = "native",
     ) -> None:
         self._limits = limits or Limits()
         size = self._limits.grammar_cache_bytes if cache_bytes is None else cache_bytes
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidParameterError(f"`cache_bytes` must be an integer >= 0. Given: {size!r}")
-        self._vocabulary = vocabulary
         self._cache = GrammarCache(size)
-        self._backend = OutlinesBackend(self._limits)
+        self._backend = _backend(backend, vocabulary, self._limits)
+        self._closed = False
 
     def close(self) -> None:
-        """None; ends the worker processes; compiles end with IncompleteGenerationError."""
+        """None; compiles end with IncompleteGenerationError, those that run as soon as they can."""
+        self._closed = True
         self._backend.close()
 
-    def compile_regex(self, pattern: str) -> CompiledGrammar:
+    def compile_regex(self, pattern: str) -> AnyGrammar:
         """The grammar of the texts that `pattern` matches from their beginning to their end.
 
         Parameters
@@ -68,7 +96,7 @@ class GrammarCompiler:
         Raises
         ------
         GrammarError : not a regular expression, or one that matches nothing
-        UnsupportedSchemaError : look-around, back-references and the like, by name
+        UnsupportedSchemaError : back-references and the like, by name
         GrammarLimitError : larger than a limit
         """
         if not isinstance(pattern, str):
@@ -77,24 +105,27 @@ class GrammarCompiler:
 
     def compile_json_schema(
         self,
-        schema: dict[str, Any] | bool | str,
+        schema: Any,
         whitespace: Literal["any", "compact", "spaced"] | int = "any",
         property_order: Literal["schema", "any"] = "schema",
         spelling: Literal["canonical", "free"] = "canonical",
         formats: Literal["assert", "annotate"] = "assert",
         registry: object = None,
-    ) -> CompiledGrammar:
+    ) -> AnyGrammar:
         """The grammar of the JSON texts that are valid under `schema`, and never of others.
 
         Parameters
         ----------
-        schema : a JSON Schema, or its text; the dialect is that of ``$schema``, else draft 2020-12
+        schema : a JSON Schema, or its text; the dialect is that of ``$schema``, else draft 2020-12.
+            With the extra `outlines` also a pydantic model, a dataclass, a TypedDict, a Literal, an
+            Enum, a union of such, or a term of ``outlines.types``
         whitespace : "any" (runs of up to 128 characters), "compact" (none), "spaced" (as
             ``json.dumps`` writes) or the indent of ``json.dumps``, 0 to 16
         property_order : "schema"; "any" is not supported yet
-        spelling : "canonical"; "free" is not supported yet
+        spelling : "canonical" (as ``json.dumps`` and its like write) or "free" (any escape, white
+            space around the value, ``5.0`` as an integer)
         formats : whether ``format`` is enforced or only listed in the warnings
-        registry : of schemas in other documents; not supported yet
+        registry : a ``referencing.Registry`` of schemas in other documents; never the network
 
         Raises
         ------
@@ -104,9 +135,9 @@ class GrammarCompiler:
         InvalidParameterError : an option that does not exist
         """
         options = SchemaOptions(whitespace, property_order, spelling, formats, registry)
-        return self._schema(load_schema(schema, self._limits), options, never)
+        return self._schema(load_schema(schema_of(schema), self._limits), options, never)
 
-    def compile_cfg(self, text: str) -> CompiledGrammar:
+    def compile_cfg(self, text: str) -> AnyGrammar:
         """The grammar of a context-free language; not supported yet.
 
         Raises
@@ -117,7 +148,7 @@ class GrammarCompiler:
 
     def compile(
         self, specification: Mapping[str, Any], cancelled: Callable[[], bool] = never
-    ) -> CompiledGrammar:
+    ) -> AnyGrammar:
         """The grammar of a request's ``{"type": ..., "value": ...}``.
 
         Parameters
@@ -143,41 +174,53 @@ class GrammarCompiler:
         options = SchemaOptions(object_root=True)
         return self._schema(load_schema(value, self._limits), options, cancelled)
 
-    def _regex(self, pattern: str, cancelled: Callable[[], bool]) -> CompiledGrammar:
-        return self._compiled(
-            ("regex", pattern), lambda: translate_regex(pattern, self._limits), cancelled
-        )
+    def _regex(self, pattern: str, cancelled: Callable[[], bool]) -> AnyGrammar:
+        def make(abandoned: Callable[[], bool]) -> AnyGrammar:
+            return self._backend.regex(pattern, abandoned)
+
+        return self._cache.get(("regex", pattern), self._while_open(make), cancelled)
 
     def _schema(
         self, source: str, options: SchemaOptions, cancelled: Callable[[], bool]
-    ) -> CompiledGrammar:
+    ) -> AnyGrammar:
+        def make(abandoned: Callable[[], bool]) -> AnyGrammar:
+            return self._backend.json_schema(source, options, abandoned)
+
         options.check()
-        key = ("json_schema", source, options)
-        return self._compiled(
-            key, lambda: translate_schema(source, options, self._limits), cancelled
-        )
+        self._backend.check(options)
+        if options.registry is not None:  # what it has may change, so nothing is kept
+            return self._while_open(make)(cancelled)
+        return self._cache.get(("json_schema", source, options), self._while_open(make), cancelled)
 
-    def _compiled(
-        self, key: Hashable, translate: Callable[[], Translation], cancelled: Callable[[], bool]
-    ) -> CompiledGrammar:
-        return self._cache.get(
-            key, lambda abandoned: self._compile(translate(), abandoned), cancelled
-        )
+    def _while_open(self, make: _Make) -> _Make:
+        """`make`, which also gives up when this compiler is closed."""
 
-    def _compile(self, translation: Translation, abandoned: Callable[[], bool]) -> CompiledGrammar:
-        tree = self._tree
-        quoted_tokens = self._quoted_tokens if translation.free_keys else None
-        automaton = self._backend.compile(translation.regex, abandoned)
-        budget = Budget(self._limits)
-        return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, budget)
+        def made(abandoned: Callable[[], bool]) -> AnyGrammar:
+            try:
+                check_wanted(lambda: self._closed)
+                return make(lambda: self._closed or abandoned())
+            except IncompleteGenerationError as error:
+                if self._closed:
+                    raise IncompleteGenerationError("the grammar compiler is closed") from error
+                raise
 
-    @cached_property
-    def _tree(self) -> TokenTree:
-        return TokenTree(self._vocabulary)
+        return made
 
-    @cached_property
-    def _quoted_tokens(self) -> QuotedTokens:
-        return QuotedTokens(self._tree)
+
+def _backend(name: object, vocabulary: GrammarVocabulary, limits: Limits) -> Backend:
+    if name == "native":  # imported here: the automaton needs Numba, the import of names does not
+        from sampler.grammar.engine.backend import NativeBackend
+
+        return NativeBackend(vocabulary, limits)
+    if name == "outlines":
+        if find_spec("outlines_core") is None:
+            raise InvalidParameterError(
+                "`backend` 'outlines' needs outlines-core: pip install 'token-sampler[outlines]'"
+            )
+        from sampler.grammar.outlines.backend import OutlinesBackend
+
+        return OutlinesBackend(vocabulary, limits)
+    raise InvalidParameterError(f"`backend` must be one of native, outlines. Given: {name!r}")
 
 
 def _checked_specification(specification: object) -> tuple[str, Any]:

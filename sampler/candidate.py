@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sampler.detokenizer import TextStream
 from sampler.errors import SamplerError
 from sampler.events import FinishReason, Token
-from sampler.grammar import CompiledGrammar
+from sampler.grammar.compiler import AnyGrammar
 from sampler.kernels.philox import derived_seed
 from sampler.model import SequenceContext
 from sampler.parameters import SamplingParameters
@@ -43,7 +43,7 @@ class Plan:
     max_new_tokens: int
     seed: int
     stop: StopStrings
-    grammar: CompiledGrammar | None
+    grammar: "AnyGrammar | None"
 
     def parameters(self, number: int) -> SamplingParameters:
         """What candidate `number` is sampled with: the request's parameters, a seed of its own."""

@@ -25,6 +25,7 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
     """Each group of kernels by name, and the call that makes it ready."""
     from sampler.batch_sampler import BatchSampler
     from sampler.distribution import next_token_distribution
+    from sampler.grammar.engine.warmup import compile_kernels as compile_grammar_kernels
     from sampler.kernels.philox import derived_seed
     from sampler.models.gguf.warmup import compile_kernels
     from sampler.parameters import SamplingParameters
@@ -39,6 +40,7 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
         yield name, partial(make_ready, name)
     yield "prompt scores", lambda: sampler.score(logits, [0])
     yield "distributions", lambda: next_token_distribution(logits[0], SamplingParameters())
+    yield "grammars", compile_grammar_kernels
     yield "models", compile_kernels
 
 

@@ -88,6 +88,38 @@ def compiler(vocabulary: ByteVocabulary) -> Iterator[GrammarCompiler]:
 
 
 @pytest.fixture(scope="session")
+def outlines_compiler(vocabulary: ByteVocabulary) -> Iterator[GrammarCompiler]:
+    """Of the older backend, which is there for comparison."""
+    pytest.importorskip("outlines_core", reason="outlines-core, an extra, is not installed")
+    compiler = GrammarCompiler(vocabulary, backend="outlines")
+    yield compiler
+    compiler.close()
+
+
+@pytest.fixture(scope="session", params=["native", "outlines"])
+def each_compiler(request: pytest.FixtureRequest) -> GrammarCompiler:
+    """Of one backend, then of the other."""
+    is_native = request.param == "native"
+    return request.getfixturevalue("compiler" if is_native else "outlines_compiler")
+
+
+@pytest.fixture
+def make_compiler(vocabulary: ByteVocabulary) -> Iterator[Callable[..., GrammarCompiler]]:
+    """Compilers that are closed at the end of the test."""
+    compilers = []
+
+    def make(**options: object) -> GrammarCompiler:
+        if options.get("backend") == "outlines":
+            pytest.importorskip("outlines_core", reason="outlines-core, an extra, is not installed")
+        compilers.append(GrammarCompiler(**{"vocabulary": vocabulary, **options}))
+        return compilers[-1]
+
+    yield make
+    for compiler in compilers:
+        compiler.close()
+
+
+@pytest.fixture(scope="session")
 def allowed_tokens(vocabulary: ByteVocabulary) -> Callable[[GrammarMatcher], list[int]]:
     return lambda matcher: allowed_ids(matcher, vocabulary.size)
 

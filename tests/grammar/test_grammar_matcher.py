@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.errors import GrammarError, InvalidParameterError
-from sampler.grammar import GrammarCompiler, allocate_token_bitmask
+from sampler.grammar import allocate_token_bitmask
 
 SCHEMA = {
     "type": "object",
@@ -17,11 +17,11 @@ SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def grammars(compiler):
+def grammars(each_compiler):
     return [
-        compiler.compile_json_schema(SCHEMA),
-        compiler.compile_json_schema(SCHEMA, whitespace="compact"),
-        compiler.compile_regex("(ab|a|é)*12?"),
+        each_compiler.compile_json_schema(SCHEMA),
+        each_compiler.compile_json_schema(SCHEMA, whitespace="compact"),
+        each_compiler.compile_regex("(ab|a|é)*12?"),
     ]
 
 
@@ -101,8 +101,8 @@ def test_tokens_with_the_same_bytes_are_all_allowed(grammars, vocabulary):
     assert [mask[i] for i in same] == [True, True]
 
 
-def test_special_and_empty_tokens_are_never_allowed(grammars, vocabulary, compiler):
-    anything = compiler.compile_regex("(?s).*")
+def test_special_and_empty_tokens_are_never_allowed(vocabulary, each_compiler):
+    anything = each_compiler.compile_regex("(?s).*")
     mask = mask_of(anything.matcher(), vocabulary.size)
     pad, empty = vocabulary.size - 3, vocabulary.size - 4
     assert vocabulary.tokens[empty] == b""
@@ -138,15 +138,20 @@ def test_after_the_end_only_ends_are_allowed_and_nothing_raises(grammars, vocabu
     assert matcher.accept_bytes(b"2")
 
 
-def test_forced_bytes_are_those_without_a_choice(compiler):
-    matcher = compiler.compile_regex("ab(cde|cdf)éx?").matcher()
+def test_forced_bytes_are_those_without_a_choice(each_compiler):
+    matcher = each_compiler.compile_regex("ab(cde|cdf)éx?").matcher()
     assert matcher.find_jump_forward_bytes() == b"abcd"
     assert matcher.accept_bytes(b"abcde")
     assert matcher.find_jump_forward_bytes() == "é".encode()
     assert matcher.accept_bytes("é".encode())
     assert matcher.find_jump_forward_bytes() == b""  # the text may end here
-    schema = {"type": "object", "properties": {"name": {"const": True}}, "required": ["name"]}
-    matcher = compiler.compile_json_schema(schema, whitespace="spaced").matcher()
+    schema = {
+        "type": "object",
+        "properties": {"name": {"const": True}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    matcher = each_compiler.compile_json_schema(schema, whitespace="spaced").matcher()
     assert matcher.find_jump_forward_bytes() == b'{"name": true}'
 
 
@@ -211,10 +216,16 @@ def test_a_filled_mask_is_a_copy(grammars, vocabulary):
     assert mask_of(matcher, vocabulary.size) == before
 
 
-def test_states_without_a_way_out_are_never_entered(make_vocabulary):
+@pytest.fixture(params=["native", "outlines"])
+def gappy(request, make_vocabulary, make_compiler):
     """Without tokens for "b", "z" and the last byte of "é", except as parts of others."""
     vocabulary = make_vocabulary(missing=b"bz\xa9")
-    compiler = GrammarCompiler(vocabulary)
+    return vocabulary, make_compiler(vocabulary=vocabulary, backend=request.param), request.param
+
+
+def test_states_without_a_way_out_are_never_entered(gappy):
+    """The native backend writes no text with a byte that is not a token by itself."""
+    vocabulary, compiler, backend = gappy
 
     def allowed_texts(matcher):
         mask = mask_of(matcher, vocabulary.size)
@@ -222,13 +233,14 @@ def test_states_without_a_way_out_are_never_entered(make_vocabulary):
             assert matcher.fork().accept_token(token_id) == is_allowed
         return {vocabulary.tokens[i] for i, is_allowed in enumerate(mask) if is_allowed}
 
-    try:
-        matcher = compiler.compile_regex("a(b|é|cd)y|é+z|abcz|日x").matcher()
-        day = "日".encode()
-        assert allowed_texts(matcher) == {b"a", b"ab", day, day[:1], day[:2]}  # not "é", not "abc"
-        assert matcher.accept_token(vocabulary.tokens.index(b"a"))
-        assert allowed_texts(matcher) == {b"c", "é".encode()}  # not the first byte of "é"
-        with pytest.raises(GrammarError, match="cannot spell"):
-            compiler.compile_regex("[bz]+")
-    finally:
-        compiler.close()
+    matcher = compiler.compile_regex("a(b|é|cd)y|é+z|abcz|日x").matcher()
+    day, is_native = "日".encode(), backend == "native"
+    at_first = {b"a", day, day[:1], day[:2]}  # not "é", not "abc"
+    assert allowed_texts(matcher) == (at_first if is_native else {*at_first, b"ab"})
+    assert matcher.accept_token(vocabulary.tokens.index(b"a"))
+    behind = {b"c"}  # not the first byte of "é"
+    assert allowed_texts(matcher) == (behind if is_native else {*behind, "é".encode()})
+    for pattern in ("[bz]+", "é"):
+        if is_native or pattern != "é":  # which is a token
+            with pytest.raises(GrammarError, match="cannot spell"):
+                compiler.compile_regex(pattern)

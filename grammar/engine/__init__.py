@@ -1,0 +1,1 @@
+"""The automaton of a grammar, the tokens it walks over, and the matcher of one text."""

@@ -1,0 +1,234 @@
+"""The automaton of a program: the memory its kernels work in, and what they need from Python.
+
+The kernels know the automaton by the address of one block (`sampler.kernels.grammar.memory`). Here
+its arrays are made and grown, and what a kernel asks for is brought: cells of a frame that nobody
+has called before, the row of a text state, more room.
+"""
+
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.errors import GrammarError, GrammarLimitError
+from sampler.grammar.engine.limits import AutomatonLimits
+from sampler.grammar.engine.program import Program
+from sampler.grammar.engine.spellable import check_cells
+from sampler.grammar.engine.text_states import TextStates
+from sampler.grammar.engine.token_block import TokenBlock
+from sampler.kernels.grammar import memory
+from sampler.kernels.grammar.matching import REINDEX, START, follow
+
+_DTYPES: dict[int, Any] = {
+    **dict.fromkeys((memory.OPS, memory.FRAME_CLOSES, memory.BYTE_SETS), np.uint8),
+    **dict.fromkeys(
+        (
+            memory.ARGUMENTS,
+            memory.MASKS,
+            memory.TEXTS,
+            memory.STATE_HASHES,
+            memory.CONFIGURATIONS,
+            memory.FOUND,
+            memory.SEEN,
+            memory.PATH,
+            memory.STACKS,
+            memory.BASES,
+            memory.MEMO,
+        ),
+        np.int64,
+    ),
+}
+_INDEXED = {
+    memory.STATE_INDEX: memory.STATES,
+    **{table + memory.PAIR_INDEX: table for table in (memory.STACKS, memory.BASES, memory.MEMO)},
+}
+_FIRST_SIZES = {
+    memory.STATES: 256 * memory.STATE_SIZE,
+    memory.STATE_HASHES: 256,
+    memory.STATE_INDEX: 512,
+    memory.CONFIGURATIONS: 4 * 512,
+    memory.ROWS: 16384,
+    memory.ACTIONS: 128,
+    memory.FOUND: 4 * 128,
+    memory.SEEN: 512,
+    memory.PATH: 32,
+    memory.KEPT_MASKS: 8192,
+    memory.MEMO_VALUES: 64,
+    memory.STACKS: 64,
+    memory.STACKS + memory.PAIR_INDEX: 64,
+    memory.BASES: 64,
+    memory.BASES + memory.PAIR_INDEX: 64,
+    memory.MEMO: 64,
+    memory.MEMO + memory.PAIR_INDEX: 64,
+}
+_FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
+    memory.STATE_COUNT: 2,
+    memory.ROW_COUNT: 1,
+    memory.MASK_COUNT: 1,
+    memory.WALK_NODE: -1,
+}
+
+
+class Automaton:
+    """Follows a program over the tokens of one vocabulary. Not thread-safe.
+
+    Parameters
+    ----------
+    program : what is followed; its frames are written when they are needed
+    tokens : what masks are made of
+    limits : what it may take
+
+    Attributes
+    ----------
+    address : where its block is; valid as long as this object lives
+
+    Raises
+    ------
+    GrammarError : a program whose frame 0 is not there
+    """
+
+    def __init__(self, program: Program, tokens: TokenBlock, limits: AutomatonLimits) -> None:
+        self._program = program
+        self._tokens = tokens
+        self._limits = limits
+        self._arrays: dict[int, npt.NDArray[Any]] = {}
+        self._block = np.zeros(memory.BLOCK_SIZE, np.int64)
+        self.address = int(self._block.ctypes.data)
+        self._block[memory.TOKENS] = tokens.address
+        for field, size in _FIRST_SIZES.items():
+            self._allocate(field, size)
+        # a sliced walk lists what it finds, so that it can be kept without the plain tokens
+        self._allocate(memory.LISTED, max(1024, len(tokens.trie.rest.token_ids)))
+        self._allocate(memory.LEVELS, (tokens.height + 2) * (memory.LEVEL_SIZE + 2))
+        for number, value in _FIRST_NUMBERS.items():
+            self._block[number] = value
+        self._block[memory.MAX_FOUND] = limits.max_courses
+        self._block[memory.MAX_STATES] = limits.max_states
+        self._block[memory.MAX_STACKS] = limits.max_stacks
+        self._block[memory.MAX_KEPT_WORDS] = limits.mask_bytes // 4
+        self._text_states = TextStates(self, tokens.spellable)
+        program.write_frame(0)
+        self._read_program()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    def follow(self, operation: int, position: int, number: int, size: int) -> int:
+        """What the kernel `follow` gives once it has got all that it needs.
+
+        Raises
+        ------
+        GrammarLimitError, GrammarError : see `serve`
+        """
+        result = follow(self.address, operation, position, number, size)
+        while result < 0:
+            self.serve()
+            result = follow(self.address, operation, position, number, size)
+        return result
+
+    def start(self) -> int:
+        """The position at the beginning of a text; 0 if there is no text."""
+        return self.follow(START, 0, 0, 0)
+
+    def accepts(self, position: int) -> bool:
+        """Whether the text may end at `position`."""
+        if position >> 32:
+            return False
+        return bool(self._arrays[memory.STATES][position * memory.STATE_SIZE + memory.ACCEPTS])
+
+    def serve(self) -> None:
+        """None; brings what the last call of a kernel ended for, so that it can be made again.
+
+        Raises
+        ------
+        GrammarLimitError : one of the limits is passed
+        GrammarError : a program that breaks its promises
+        """
+        status, request, needed = self._block[memory.STATUS : memory.NEEDED + 1].tolist()
+        if status == memory.NEED_ROOM:
+            self._grow(request, needed)
+        elif status == memory.NEED_FRAME:
+            self._program.write_frame(request)
+            self._read_program()
+        elif status == memory.NEED_ROW:
+            self._text_states.load_row(request)
+        elif status == memory.LIMIT:
+            self._pass_limit(request, needed)
+        else:
+            raise GrammarError(
+                "the program of the grammar is broken: a frame that closes does not end with its"
+                " bracket, or a cell is missing"
+            )
+
+    def put(self, field: int, array: npt.NDArray[Any]) -> None:
+        """None; makes `array` (contiguous) the array of `field`."""
+        self._arrays[field] = array
+        self._block[field] = array.ctypes.data
+        self._block[field + 1] = array.size
+
+    def put_number(self, field: int, value: int) -> None:
+        """None; sets a number of the block."""
+        self._block[field] = value
+
+    def room(self, field: int, size: int) -> npt.NDArray[Any]:
+        """The array of `field`, grown to at least `size` elements."""
+        array = self._arrays.get(field)
+        if array is None or array.size < size:
+            array = self._allocate(field, size)
+        return array
+
+    def forget_canonical_states(self) -> None:
+        """None; the states that stand for others are looked for anew."""
+        self._arrays[memory.STATES][memory.CANONICAL :: memory.STATE_SIZE] = 0
+
+    def _allocate(self, field: int, size: int) -> npt.NDArray[Any]:
+        old = self._arrays.get(field)
+        room = max(size, 2 * old.size if old is not None else 0)
+        if field in _INDEXED or field == memory.SEEN:
+            room = 1 << (room - 1).bit_length()
+        array = np.zeros(room, _DTYPES.get(field, np.int32))
+        if old is not None and field not in _INDEXED and field != memory.SEEN:
+            array[: old.size] = old
+        self.put(field, array)
+        return array
+
+    def _grow(self, field: int, needed: int) -> None:
+        self._allocate(field, needed)
+        if field == memory.FOUND:
+            self._allocate(memory.SEEN, self._arrays[field].size)
+        if field in _INDEXED:
+            follow(self.address, REINDEX, 0, _INDEXED[field], 0)
+        if self.nbytes > self._limits.max_bytes:
+            raise GrammarLimitError(
+                "bytes of the automaton of a grammar", self.nbytes, self._limits.max_bytes
+            )
+
+    def _pass_limit(self, request: int, needed: int) -> NoReturn:
+        what, limit = {
+            memory.MAX_FOUND: ("courses of a grammar at once", self._limits.max_courses),
+            memory.MAX_STATES: ("states of a grammar", self._limits.max_states),
+            memory.MAX_STACKS: ("stacks of a grammar", self._limits.max_stacks),
+        }[request]
+        raise GrammarLimitError(what, needed, limit)
+
+    def _read_program(self) -> None:
+        """None; copies what the program has more than before."""
+        program = self._program
+        if not self._tokens.spells_all:
+            check_cells(program, int(self._block[memory.CELL_COUNT]), self._tokens.usable)
+        known, end = int(self._block[memory.CELL_COUNT]), len(program.ops)
+        ops, arguments = self.room(memory.OPS, end), self.room(memory.ARGUMENTS, end)
+        ops[known:end] = np.frombuffer(program.ops, np.uint8)[known:]
+        arguments[known:end] = np.frombuffer(program.arguments, np.int64)[known:]
+        self._block[memory.CELL_COUNT] = end
+        frames = len(program.frame_starts)
+        self.room(memory.FRAME_STARTS, frames)[:frames] = program.frame_starts
+        self.room(memory.FRAME_CLOSES, frames)[:frames] = program.frame_closes
+        if program.masks:
+            self.room(memory.MASKS, len(program.masks))[: len(program.masks)] = program.masks
+        sets = b"".join(program.byte_sets)
+        if sets:
+            self.room(memory.BYTE_SETS, len(sets))[: len(sets)] = np.frombuffer(sets, np.uint8)
+        self._text_states.read(program.texts)

@@ -1,0 +1,77 @@
+"""Grammars compiled to programs of our own automaton."""
+
+import threading
+from collections.abc import Callable
+
+from sampler.errors import GrammarError
+from sampler.forking import call_in_children
+from sampler.grammar.budget import Budget, check_size
+from sampler.grammar.engine.compiled import CompiledGrammar
+from sampler.grammar.engine.program import Op, Program, Spelling
+from sampler.grammar.engine.tokens import TokenTrie
+from sampler.grammar.engine.warmup import compile_kernels
+from sampler.grammar.schema.options import SchemaOptions
+from sampler.grammar.schema.translate import translate_schema
+from sampler.grammar.text.dfa import text_of
+from sampler.grammar.text.regex import parse_regex
+from sampler.grammar.text.terms import current_pool
+from sampler.grammar.vocabulary import GrammarVocabulary
+from sampler.limits import Limits
+
+
+class NativeBackend:
+    """Compiles in the calling thread; thread-safe. See `sampler.grammar.compiler.Backend`."""
+
+    def __init__(self, vocabulary: GrammarVocabulary, limits: Limits) -> None:
+        self._vocabulary = vocabulary
+        self._limits = limits
+        self._known_tokens: TokenTrie | None = None
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """With a lock that is free: at first, and in a forked process."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """None; there is nothing to end."""
+
+    def check(self, options: SchemaOptions) -> None:
+        """None; all options that exist are supported."""
+
+    def regex(self, pattern: str, abandoned: Callable[[], bool]) -> CompiledGrammar:
+        """The grammar of what `pattern` matches as a whole."""
+        check_size(pattern, self._limits)
+        compile_kernels()
+        budget = Budget(self._limits, abandoned)
+        depth = self._limits.max_grammar_depth
+        term = parse_regex(pattern, current_pool(), search=False, max_depth=depth)
+        text = text_of(term, Spelling.RAW, 0, None, budget)
+        if text is None:
+            raise GrammarError("no text matches the regular expression")
+        program = Program()
+        program.texts.append(text)
+
+        def write() -> None:
+            program.emit(Op.TEXT, 0)
+            program.emit(Op.ACCEPT)
+
+        program.declare_frame(write, closes=False)
+        return CompiledGrammar(program, self._tokens)
+
+    def json_schema(
+        self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
+    ) -> CompiledGrammar:
+        """The grammar of the texts that are valid under a schema, canonical JSON."""
+        compile_kernels()
+        program, distinct_keys, warnings = translate_schema(
+            source, options, self._limits, abandoned=abandoned
+        )
+        return CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+
+    @property
+    def _tokens(self) -> TokenTrie:
+        with self._lock:
+            if self._known_tokens is None:
+                self._known_tokens = TokenTrie(self._vocabulary)
+            return self._known_tokens

@@ -1,0 +1,104 @@
+"""A compiled grammar: one automaton over one vocabulary, shared by every text that follows it."""
+
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from itertools import count
+
+from sampler.errors import GrammarError
+from sampler.grammar.engine.automaton import Automaton
+from sampler.grammar.engine.keys import KeyScanner
+from sampler.grammar.engine.limits import AutomatonLimits
+from sampler.grammar.engine.matcher import GrammarMatcher
+from sampler.grammar.engine.program import Program
+from sampler.grammar.engine.token_block import TokenBlock
+from sampler.grammar.engine.tokens import TokenTrie
+
+_blocks: "weakref.WeakKeyDictionary[TokenTrie, TokenBlock]" = weakref.WeakKeyDictionary()
+
+
+_grammars: "weakref.WeakSet[CompiledGrammar]" = weakref.WeakSet()
+_numbers = count()
+
+
+class CompiledGrammar:
+    """Thread-safe, and the same for everybody, though it learns as texts are followed.
+
+    Parameters
+    ----------
+    program : what is followed
+    token_trie : the tokens of the vocabulary
+    warnings : what is only annotated, or narrower than the schema asks for
+    distinct_keys : whether no object may have the same key twice (texts are then JSON)
+    limits : what the automaton may take
+
+    Attributes
+    ----------
+    warnings : as given, a list
+    tokens : as given, `token_trie`
+    automaton, lock : what is followed; nothing but the one who holds the lock may use it
+    number : locks of several grammars are taken in this order
+
+    Raises
+    ------
+    GrammarError : the vocabulary cannot spell any text of the language
+    GrammarLimitError : a limit is passed at the beginning already
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        token_trie: TokenTrie,
+        warnings: Sequence[str] = (),
+        distinct_keys: bool = False,
+        limits: AutomatonLimits | None = None,
+    ) -> None:
+        self.tokens = token_trie
+        self.warnings = list(warnings)
+        self.distinct_keys = distinct_keys
+        self._block = _block_of(token_trie)
+        self.automaton = Automaton(program, self._block, limits or AutomatonLimits())
+        self.lock = threading.Lock()
+        self.number = next(_numbers)
+        self._start = self.automaton.start()
+        if not self._start:
+            raise GrammarError("the tokens of this vocabulary cannot spell any matching text")
+        _grammars.add(self)
+
+    def matcher(self) -> GrammarMatcher:
+        """A new matcher at the beginning of the text."""
+        keys = KeyScanner(self._block) if self.distinct_keys else None
+        return GrammarMatcher(self, self._start, keys)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that this grammar takes now, in bytes."""
+        return self.automaton.nbytes
+
+
+def _block_of(trie: TokenTrie) -> TokenBlock:
+    block = _blocks.get(trie)
+    if block is None:
+        block = _blocks[trie] = TokenBlock(trie)
+    return block
+
+
+# A process that forks waits until no other thread changes a grammar: the child, which has the
+# memory but not the threads, would find it half changed.
+_held: list[CompiledGrammar] = []
+
+
+def _hold_all() -> None:
+    _held.extend(sorted(_grammars, key=lambda grammar: grammar.number))
+    for grammar in _held:
+        grammar.lock.acquire()
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop().lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_release_all)

@@ -1,0 +1,307 @@
+"""The state of one text under a grammar."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sampler.errors import InvalidParameterError
+from sampler.grammar.bitmask import checked_row, words_per_row
+from sampler.grammar.engine.keys import KeyScanner
+from sampler.kernels.grammar.keys import FIRST_PLACE
+from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
+
+if TYPE_CHECKING:
+    from sampler.grammar.engine.compiled import CompiledGrammar
+
+Step = tuple[int, int]  # the position of the automaton, and the place of the scanner of keys
+
+ENDED = -1  # the position after an end of sequence
+_INT32 = np.dtype(np.int32)
+_FORCED_AT_ONCE = 256  # bytes
+_MOST_FORCED = 1 << 16
+
+
+class GrammarMatcher:
+    """Follows one text and tells which token may come next; made by `CompiledGrammar.matcher`.
+
+    A step is one accepted token, or one `accept_bytes`. After an end-of-sequence token only
+    end-of-sequence tokens are allowed, and nothing raises. Not thread-safe: one text, one matcher;
+    matchers of one grammar may be in different threads.
+
+    Every method may raise GrammarLimitError, when the automaton would grow beyond a limit.
+    """
+
+    def __init__(self, grammar: "CompiledGrammar", start: int, keys: KeyScanner | None) -> None:
+        self.grammar = grammar
+        self._keys = keys
+        self._automaton = grammar.automaton
+        self._address = grammar.automaton.address
+        self._vocab_size = grammar.tokens.vocab_size
+        self._eos = frozenset(grammar.tokens.eos_token_ids)
+        self._steps: list[Step] = [(start, FIRST_PLACE)]
+        self._is_shared = False  # whether a fork has the same list
+        self._job = array("q", (self._address, start, 0, 0))  # what `fill_rows` is called for
+        self._job_address = self._job.buffer_info()[0]
+
+    def fill_next_token_bitmask(self, bitmask: npt.NDArray[np.int32], row: int = 0) -> None:
+        """None; writes the allowed tokens to row `row` of `bitmask`.
+
+        Parameters
+        ----------
+        bitmask : int32[ceil(vocab / 32)] or [batch, ceil(vocab / 32)]; other rows stay as they are
+        row : index of the row, >= 0
+
+        Raises
+        ------
+        InvalidParameterError : a wrong dtype, shape or row
+        """
+        is_usual = (
+            type(bitmask) is np.ndarray
+            and bitmask.dtype is _INT32
+            and bitmask.ndim == 2
+            and bitmask.flags.carray
+        )
+        if is_usual and type(row) is int:
+            self.fill_step(self._steps[-1], bitmask, row)
+            return
+        words = self._checked(bitmask, row)
+        whole = np.empty((1, len(words)), np.int32)
+        self.fill_step(self._steps[-1], whole, 0)
+        words[:] = whole[0]
+
+    def fill_draft_bitmasks(
+        self,
+        draft_token_ids: Sequence[int],
+        parents: Sequence[int],
+        bitmask: npt.NDArray[np.int32],
+    ) -> list[bool]:
+        """Whether each token of a tree of drafts could be accepted after those on its way.
+
+        The text stays where it is.
+
+        Parameters
+        ----------
+        draft_token_ids : int[n], the tokens of the tree
+        parents : int[n], the index of the token that comes before each, less than its own; -1
+            where it comes next in the text
+        bitmask : int32[n + 1, ceil(vocab / 32)]; row 0 is written as by
+            `fill_next_token_bitmask`, row i + 1 with what may follow draft i: nothing if it is
+            refused. More rows stay as they are
+
+        Raises
+        ------
+        InvalidParameterError : a wrong dtype or shape, ids that are not integers, or parents that
+            do not come before
+        """
+        if len(draft_token_ids) != len(parents):
+            raise InvalidParameterError(
+                f"`parents` must have {len(draft_token_ids)} entries, one for each draft token."
+                f" Given: {len(parents)}"
+            )
+        steps: list[Step | None] = [self._steps[-1]]
+        for i, (token_id, parent) in enumerate(zip(draft_token_ids, parents, strict=True)):
+            if not -1 <= parent < i:
+                raise InvalidParameterError(
+                    f"`parents[{i}]` must be >= -1 and < {i}. Given: {parent!r}"
+                )
+            before = steps[parent + 1]
+            steps.append(self._after_token(before, token_id) if before is not None else None)
+        for row, step in enumerate(steps):
+            words = self._checked(bitmask, row)
+            if step is None:
+                words[:] = 0
+            else:
+                whole = np.empty((1, len(words)), np.int32)
+                self.fill_step(step, whole, 0)
+                words[:] = whole[0]
+        return [step is not None for step in steps[1:]]
+
+    def accept_token(self, token_id: int) -> bool:
+        """Whether `token_id` is allowed; if so it becomes part of the text, else nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        step = self._after_token(self._steps[-1], token_id)
+        if step is None:
+            return False
+        self._append(step)
+        return True
+
+    def accept_tokens(self, token_ids: Iterable[int]) -> int:
+        """How many of `token_ids` were accepted, in order, up to the first one that is refused."""
+        count = 0
+        for token_id in token_ids:
+            if not self.accept_token(token_id):
+                break
+            count += 1
+        return count
+
+    def validate_tokens(self, token_ids: Iterable[int]) -> int:
+        """How many of `token_ids` could be accepted in order; nothing changes."""
+        step: Step | None = self._steps[-1]
+        count = 0
+        for token_id in token_ids:
+            step = self._after_token(step, token_id) if step is not None else None
+            if step is None:
+                break
+            count += 1
+        return count
+
+    def accept_bytes(self, data: bytes) -> bool:
+        """Whether `data` can come next; if so it becomes part of the text, as one step.
+
+        Raises
+        ------
+        InvalidParameterError : not bytes
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidParameterError(f"`data` must be bytes. Given: {type(data).__name__}")
+        position, place = self._steps[-1]
+        if position == ENDED:
+            return False
+        text = np.frombuffer(bytes(data), np.uint8)
+        with self.grammar.lock:
+            position = self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
+            if position and self._keys is not None:
+                place = self._keys.after_bytes(place, text)
+        if not position or not place:
+            return False
+        self._append((position, place))
+        return True
+
+    def rollback(self, n: int) -> None:
+        """None; takes back the last `n` steps.
+
+        Raises
+        ------
+        InvalidParameterError : fewer than `n` steps were accepted, or `n` is not an integer >= 0
+        """
+        steps = len(self._steps) - 1
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= steps:
+            raise InvalidParameterError(
+                f"`n` must be an integer >= 0 and <= {steps}, the accepted steps. Given: {n!r}"
+            )
+        self._own()
+        del self._steps[steps + 1 - n :]
+
+    def is_accepting(self) -> bool:
+        """Whether the text is complete, so that an end of sequence is allowed now."""
+        return self._may_end(self._steps[-1][0])
+
+    def is_terminated(self) -> bool:
+        """Whether an end-of-sequence token was accepted."""
+        return self._steps[-1][0] == ENDED
+
+    def find_jump_forward_bytes(self) -> bytes:
+        """The bytes that every text of the grammar has next; b"" where there is a choice.
+
+        Never more than 64 KiB at once.
+        """
+        position = self._steps[-1][0]
+        if position == ENDED:
+            return b""
+        room = _FORCED_AT_ONCE
+        while True:
+            data = np.empty(room, np.uint8)
+            with self.grammar.lock:
+                count = self._automaton.follow(FORCED, position, data.ctypes.data, room)
+            if count < room or room >= _MOST_FORCED:
+                return data[:count].tobytes()
+            room *= 4
+
+    def fork(self) -> "GrammarMatcher":
+        """A second matcher in the same state, independent from here on."""
+        twin = GrammarMatcher(self.grammar, 0, self._keys)
+        twin._steps = self._steps
+        twin._is_shared = self._is_shared = True
+        return twin
+
+    def reset(self) -> None:
+        """None; goes back to the beginning of the text."""
+        self._own()
+        del self._steps[1:]
+
+    @property
+    def last_step(self) -> Step:
+        """Where the text is, for `fill_step`."""
+        return self._steps[-1]
+
+    def fill_step(self, step: Step, bitmask: npt.NDArray[np.int32], row: int) -> None:
+        """None; writes the tokens that are allowed at `step` to row `row` of `bitmask`.
+
+        Parameters
+        ----------
+        bitmask : int32[rows, words], contiguous and writable
+        """
+        position, _ = step
+        if position == ENDED:
+            self._fill_ends(bitmask, row)
+            return
+        job = self._job
+        job[1], job[2] = position, row
+        with self.grammar.lock:
+            if fill_rows(self._job_address, 1, bitmask, False):
+                self._checked(bitmask, row)
+                self._automaton.serve()
+                while fill_rows(self._job_address, 1, bitmask, True):
+                    self._automaton.serve()
+            if self._keys is not None:
+                self._keys.forbid_repeated(step[1], bitmask, row)
+
+    def forbid_repeated(self, bitmask: npt.NDArray[np.int32], row: int) -> None:
+        """None; forbids what would repeat a key in a row that was filled otherwise."""
+        if self._keys is not None:
+            with self.grammar.lock:
+                self._keys.forbid_repeated(self._steps[-1][1], bitmask, row)
+
+    def _own(self) -> None:
+        """None; the steps are no fork's any more."""
+        if self._is_shared:
+            self._steps = list(self._steps)
+            self._is_shared = False
+
+    def _append(self, step: Step) -> None:
+        if self._is_shared:
+            self._own()
+        self._steps.append(step)
+
+    def _after_token(self, step: Step, token_id: int) -> Step | None:
+        """The step after a token; None where it is refused."""
+        if type(token_id) is not int:
+            token_id = _checked_id(token_id)
+        position, place = step
+        if token_id in self._eos:
+            return (ENDED, place) if self._may_end(position) else None
+        if position == ENDED or not 0 <= token_id < self._vocab_size:
+            return None
+        with self.grammar.lock:
+            after = follow(self._address, TOKEN, position, token_id, 0)
+            if after < 0:
+                self._automaton.serve()
+                after = self._automaton.follow(TOKEN, position, token_id, 0)
+            if after and self._keys is not None:
+                place = self._keys.after_token(place, token_id)
+        return (after, place) if after and place else None
+
+    def _may_end(self, position: int) -> bool:
+        return position == ENDED or self._automaton.accepts(position)
+
+    def _checked(self, bitmask: object, row: int) -> npt.NDArray[np.int32]:
+        return checked_row(bitmask, row, words_per_row(self._vocab_size))
+
+    def _fill_ends(self, bitmask: npt.NDArray[np.int32], row: int) -> None:
+        words = self._checked(bitmask, row).view(np.uint32)
+        words[:] = 0
+        for token_id in self._eos:
+            words[token_id // 32] |= np.uint32(1 << token_id % 32)
+
+
+def _checked_id(token_id: object) -> int:
+    if isinstance(token_id, bool) or not isinstance(token_id, int | np.integer):
+        raise InvalidParameterError(f"`token_id` must be an integer. Given: {token_id!r}")
+    return int(token_id)

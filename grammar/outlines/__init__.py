@@ -1,0 +1,1 @@
+"""Grammars on outlines-core: an automaton of regular expressions, for comparison."""

@@ -1,0 +1,242 @@
+"""Nodes in, the values that they allow out.
+
+Everything is looked at once and on demand: what a node demands (`demands`), whether it allows any
+value (`is_empty`), and what its values look like (`expand`).
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import Any
+
+from sampler.errors import GrammarLimitError, UnsupportedSchemaError
+from sampler.grammar.budget import Budget
+from sampler.grammar.schema.demands import Demands
+from sampler.grammar.schema.document import Documents, Schema
+from sampler.grammar.schema.emptiness import Emptiness
+from sampler.grammar.schema.evaluate import Evaluator
+from sampler.grammar.schema.expand_arrays import Arrays
+from sampler.grammar.schema.expand_objects import Objects
+from sampler.grammar.schema.keys import Keys
+from sampler.grammar.schema.merge import Items, Members, Numbers, Strings, Union
+from sampler.grammar.schema.nodes import Nodes
+from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
+from sampler.grammar.schema.texts import Texts
+from sampler.grammar.text.terms import Term
+
+MAX_WORDS = 64  # constants that are listed one by one; more of them are a language
+_ANY_STRING, _ANY_NUMBER = Strings(), Numbers()
+MAX_DEPTH = 200  # of nodes that need each other
+
+
+class Expander:
+    """The values under the schemas of some documents.
+
+    Parameters
+    ----------
+    documents : where the schemas stand
+    texts : makes languages of texts
+    budget : what the compile may still take
+    keys_may_run_out : see `Objects`
+
+    Attributes
+    ----------
+    root : the node of the outermost schema
+    everything : the node of all values
+    """
+
+    def __init__(
+        self, documents: Documents, texts: Texts, budget: Budget, keys_may_run_out: bool = False
+    ) -> None:
+        self._documents = documents
+        self._texts = texts
+        self._budget = budget
+        self._nodes = Nodes(documents, budget)
+        self._evaluator = Evaluator(documents, texts.matches, budget)
+        self._schemas = Demands(documents, self._evaluator.allows, texts.formats)
+        self._emptiness = Emptiness(self)
+        self._arrays = Arrays(documents, self._nodes)
+        keys = Keys(documents, self._nodes, texts, self._evaluator.allows, self._names_term)
+        self._objects = Objects(keys, texts, keys_may_run_out)
+        self._demands: dict[Node, Union] = {}
+        self._values: dict[Node, Value] = {}
+        self.everything = self._nodes.everything
+        self.root = self._nodes.of((documents.root,))
+
+    def expand(self, node: Node) -> Value:
+        """What the values under `node` look like; the same object for the same node.
+
+        Raises
+        ------
+        UnsupportedSchemaError : a keyword that cannot be enforced exactly
+        GrammarLimitError : more than a limit allows
+        """
+        value = self._values.get(node)
+        if value is None:
+            try:
+                value = self._values[node] = self._expand(self.demands(node))
+            except RecursionError as error:
+                raise GrammarLimitError("nesting of references", f"> {MAX_DEPTH}", MAX_DEPTH) from (
+                    error
+                )
+        return value
+
+    def is_empty(self, node: Node) -> bool:
+        """Whether no value is valid under `node`."""
+        return self._emptiness.is_empty(node)
+
+    def check(self) -> None:
+        """None; looks at every node that can be reached, for what has to be refused.
+
+        Raises
+        ------
+        UnsupportedSchemaError, GrammarLimitError : as `expand`
+        """
+        waiting, seen = [self.root], {self.root}
+        while waiting:
+            for inner in nodes_inside(self.expand(waiting.pop())):
+                if inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)
+        for schema in self._schemas.exclusive:
+            self._check_exclusive(schema)
+
+    def _check_exclusive(self, schema: Schema) -> None:
+        """None; raises unless the alternatives of ``oneOf`` are certain to exclude each other."""
+        options = [self._documents.place(part) for part in schema.get("oneOf")]
+        siblings = self._siblings(schema)
+        for one, other in combinations(options, 2):
+            self._budget.check_time()
+            if not self.is_empty(self._nodes.of((one, other))) and not (
+                siblings and self.is_empty(self._nodes.of((siblings, one, other)))
+            ):
+                raise UnsupportedSchemaError(
+                    "the alternatives are not certain to exclude each other",
+                    "oneOf",
+                    schema.where("oneOf"),
+                )
+
+    def _siblings(self, schema: Schema) -> Schema | None:
+        """What stands beside ``oneOf``; by itself, as values are not to be tried with ``oneOf``."""
+        assert isinstance(schema.keywords, dict)
+        others = {word: value for word, value in schema.keywords.items() if word != "oneOf"}
+        return self._documents.made(others, schema) if others else None
+
+    def demands(self, node: Node) -> Union:
+        """What `node` demands of each type."""
+        union = self._demands.get(node)
+        if union is None:
+            if len(node.schemas) == 1:
+                union = self._schemas.of(node.schemas[0])
+            else:
+                pieces: Iterable[Union] = map(self._schemas.of, node.schemas)
+                union = self._schemas.together(node.schemas, iter(pieces))
+            self._demands[node] = union
+        return union
+
+    # What the search for empty nodes wants to know.
+
+    def has_scalar(self, union: Union) -> bool:
+        """Whether `union` allows a number, a string, a constant, null, true or false."""
+        return bool(
+            union.atoms
+            or union.constants
+            or _ANY_STRING in union.strings
+            or _ANY_NUMBER in union.numbers
+            or any(self._texts.strings(part) is not None for part in union.strings)
+            or self._texts.numbers(union.numbers) is not None
+        )
+
+    def array_allows(self, items: Items, allows: Any) -> bool:
+        """Whether there is such an array, given which nodes allow something."""
+        return self._arrays.allows(items, allows)
+
+    def object_allows(self, members: Members, allows: Any) -> bool:
+        """Whether there is such an object, given which nodes allow something."""
+        return self._objects.allows(members, allows)
+
+    # Values.
+
+    def _expand(self, union: Union) -> Value:
+        literals = [
+            text
+            for text, atom in (("null", None), ("true", True), ("false", False))
+            if atom in union.atoms
+        ]
+        listed = Listed(self._nodes)
+        for constant in union.constants:
+            listed.add(constant.value)
+        arrays = (self._arrays.shape(items, self.is_empty) for items in union.arrays)
+        objects = (self._objects.shape(members, self.is_empty) for members in union.objects)
+        few_numbers = listed.numbers if self._texts.is_canonical else []
+        if len(few_numbers) <= MAX_WORDS:
+            literals += few_numbers
+        many_numbers = listed.numbers[len(few_numbers) if len(few_numbers) <= MAX_WORDS else 0 :]
+        texts = [self._texts.strings(part) for part in union.strings]
+        few_words = listed.words if len(listed.words) <= MAX_WORDS else []
+        if len(few_words) < len(listed.words):
+            texts.append(self._texts.text(self._texts.words(listed.words)))
+        return Value(
+            tuple(dict.fromkeys([*literals, *listed.literals])),
+            self._texts.numbers(union.numbers, tuple(many_numbers)),
+            tuple(few_words),
+            tuple(dict.fromkeys(text for text in texts if text is not None)),
+            tuple(dict.fromkeys([*filter(None, arrays), *listed.arrays])),
+            tuple(dict.fromkeys([*filter(None, objects), *listed.objects])),
+        )
+
+    def _names_term(self, node: Node) -> Term:
+        """The strings that are valid under `node`."""
+        union = self.demands(node)
+        words = [part.value for part in union.constants if isinstance(part.value, str)]
+        return self._texts.either(
+            [*map(self._texts.strings_term, union.strings), self._texts.words(words)]
+        )
+
+
+class Listed:
+    """Constants by their types, as parts of a `Value`.
+
+    Attributes
+    ----------
+    numbers : as `json.dumps` writes them
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self.literals: list[str] = []
+        self.numbers: list[str] = []
+        self.words: list[str] = []
+        self.arrays: list[ArrayShape] = []
+        self.objects: list[ObjectShape] = []
+
+    def add(self, value: Any) -> None:
+        """None; notes `value`."""
+        if isinstance(value, str):
+            self.words.append(value)
+        elif isinstance(value, list):
+            items = tuple(map(self._node, value))
+            self.arrays.append(ArrayShape(items, None, len(items), len(items)))
+        elif isinstance(value, dict):
+            members = (
+                Property(name, self._node(part), is_required=True) for name, part in value.items()
+            )
+            self.objects.append(ObjectShape(tuple(members), ()))
+        elif value is None or isinstance(value, bool):
+            self.literals.append(json.dumps(value))
+        else:
+            self.numbers.append(json.dumps(value))
+
+    def _node(self, value: Any) -> Node:
+        return self._nodes.constant(value, json.dumps(value))
+
+
+def nodes_inside(value: Value) -> Iterator[Node]:
+    """The nodes that stand directly inside of the containers of `value`."""
+    for array in value.arrays:
+        yield from array.prefix
+        if array.rest is not None:
+            yield array.rest
+    for shape in value.objects:
+        yield from (part.node for part in shape.properties)
+        yield from (keys.node for keys in shape.extras)

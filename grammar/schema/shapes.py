@@ -1,0 +1,128 @@
+"""What stands between schemas and cells: nodes, and the values that a node allows.
+
+A `Node` is a conjunction of schemas that has not been looked at yet; `Expander.expand(node)` gives
+its `Value`, which says for each JSON type what is allowed, with nodes where values stand inside of
+values. Whoever writes cells needs nothing else.
+
+Rule of the file: everything here can be satisfied. Each node that a shape names allows some value,
+each text has a text, each shape a value; what is empty was left out before. So no part of a shape
+leads into a dead end.
+
+Nodes are equal when they are the same object. Shapes are equal when their parts are, so that they
+are keys of dictionaries as they are: equal shapes have the same texts, wherever they stand, and one
+frame is enough for all of them. `Expander.expand` gives the same `Value` object for the same node.
+"""
+
+from dataclasses import dataclass
+
+from sampler.grammar.engine.program import Text
+from sampler.grammar.schema.document import Schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """Schemas that hold together for one value; interned, the same conjunction is the same object.
+
+    Attributes
+    ----------
+    index : the number of this node in its `Expander`, from 0
+    schemas : what holds, in the order in which their properties are to be written; none is
+        the node of every value
+    """
+
+    index: int
+    schemas: tuple[Schema, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayShape:
+    """Arrays with at least `min_items` items, and at most `max_items` (None: any number).
+
+    Item i is a value of `prefix[i]`, or of `rest` from ``len(prefix)`` on.
+
+    Attributes
+    ----------
+    prefix : never longer than `max_items`
+    rest : None exactly if ``max_items == len(prefix)``
+    min_items : 0 <= min_items <= max_items
+    """
+
+    prefix: tuple[Node, ...]
+    rest: Node | None
+    min_items: int
+    max_items: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A named property: its key (not spelled yet), its values, and whether it must be there."""
+
+    name: str
+    node: Node
+    is_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClass:
+    """Free keys, and the values under them; the program's `distinct_keys` keeps them distinct.
+
+    Attributes
+    ----------
+    keys : the keys as they stand between the quotation marks; disjoint from all named properties
+        and all other classes of the same shape
+    node : the values under these keys
+    """
+
+    keys: Text
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectShape:
+    """Objects with the named `properties` in this order, then any number of free keys.
+
+    The number of properties of both kinds together is at least `min_properties` and at most
+    `max_properties` (None: any number); it is left to whoever writes the cells to count.
+
+    Attributes
+    ----------
+    properties : in the order in which they are written
+    extras : classes of free keys, written in any order after all named ones; empty when
+        `max_properties` leaves no room for one
+    min_properties : 0 when the required properties alone are as many; never more than there can be
+    max_properties : None when there cannot be more anyway; else more than are required, or all
+        properties are required and there is no extra
+    """
+
+    properties: tuple[Property, ...]
+    extras: tuple[KeyClass, ...]
+    min_properties: int = 0
+    max_properties: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """All values under a node: the union of everything that is listed here.
+
+    Attributes
+    ----------
+    literals : ASCII texts to be written as they are: ``null``, ``true``, ``false``, constants
+    numbers : the other numbers; the spelling is RAW, because the text is the number's own
+    words : string constants, not spelled yet, without quotation marks
+    texts : languages of other strings, without their quotation marks
+    arrays, objects : alternatives; they may overlap
+    """
+
+    literals: tuple[str, ...] = ()
+    numbers: Text | None = None
+    words: tuple[str, ...] = ()
+    texts: tuple[Text, ...] = ()
+    arrays: tuple[ArrayShape, ...] = ()
+    objects: tuple[ObjectShape, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no value; true of no node that a shape names."""
+        return not (
+            self.literals or self.numbers or self.words or self.texts or self.arrays or self.objects
+        )

@@ -1,0 +1,1 @@
+"""Kernels of the grammar automaton: arrays and scalars only."""
