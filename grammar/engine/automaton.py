@@ -97,8 +97,10 @@ class Automaton:
         self._block[memory.TOKENS] = tokens.address
         for field, size in _FIRST_SIZES.items():
             self._allocate(field, size)
-        # a sliced walk lists what it finds, so that it can be kept without the plain tokens
-        self._allocate(memory.LISTED, max(1024, len(tokens.trie.rest.token_ids)))
+        # a sliced walk lists what it finds, so that it can be kept without the plain tokens; of
+        # others few ids are shorter than words
+        words = tokens.trie.plain_masks.shape[1]
+        self._allocate(memory.LISTED, max(words, len(tokens.trie.rest.token_ids)))
         self._allocate(memory.LEVELS, (tokens.height + 2) * (memory.LEVEL_SIZE + 2))
         for number, value in _FIRST_NUMBERS.items():
             self._block[number] = value
@@ -114,6 +116,16 @@ class Automaton:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self._arrays.values())
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether some limit is nearer than the beginning."""
+        limits, block = self._limits, self._block
+        return bool(
+            2 * self.nbytes > limits.max_bytes
+            or 2 * block[memory.STATE_COUNT] > limits.max_states
+            or 2 * block[memory.STACKS + memory.PAIR_COUNT] > limits.max_stacks
+        )
 
     def follow(self, operation: int, position: int, number: int, size: int) -> int:
         """What the kernel `follow` gives once it has got all that it needs.

@@ -35,9 +35,9 @@ def fill_bitmasks(
         for row, matcher in rows:
             matcher.fill_next_token_bitmask(bitmask, row)
         return
-    walking = [(row, matcher) for row, matcher in rows if matcher.last_step[0] != ENDED]
+    walking = [(row, matcher) for row, matcher in rows if matcher.job[1] != ENDED]
     failed = _fill_at_once(walking, bitmask)
-    ended = [(row, matcher) for row, matcher in rows if matcher.last_step[0] == ENDED]
+    ended = [(row, matcher) for row, matcher in rows if matcher.job[1] == ENDED]
     for row, matcher in [*ended, *failed]:
         matcher.fill_next_token_bitmask(bitmask, row)
 
@@ -48,7 +48,7 @@ def _fill_at_once(
     """Those of `rows` that need something first; the others are written."""
     jobs = np.zeros((len(rows), 4), np.int64)
     for job, (row, matcher) in zip(jobs, rows, strict=True):
-        job[:3] = matcher.grammar.automaton.address, matcher.last_step[0], row
+        job[:3] = *matcher.job, row
     grammars = {matcher.grammar for _, matcher in rows}
     with ExitStack() as locks:
         for grammar in sorted(grammars, key=lambda grammar: grammar.number):

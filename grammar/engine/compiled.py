@@ -37,7 +37,7 @@ class CompiledGrammar:
     ----------
     warnings : as given, a list
     tokens : as given, `token_trie`
-    automaton, lock : what is followed; nothing but the one who holds the lock may use it
+    lock : nobody but who holds it may use an automaton of this grammar
     number : locks of several grammars are taken in this order
 
     Raises
@@ -57,24 +57,33 @@ class CompiledGrammar:
         self.tokens = token_trie
         self.warnings = list(warnings)
         self.distinct_keys = distinct_keys
+        self._program = program
         self._block = _block_of(token_trie)
-        self.automaton = Automaton(program, self._block, limits or AutomatonLimits())
+        self._limits = limits or AutomatonLimits()
         self.lock = threading.Lock()
         self.number = next(_numbers)
-        self._start = self.automaton.start()
+        self._begin()
         if not self._start:
             raise GrammarError("the tokens of this vocabulary cannot spell any matching text")
         _grammars.add(self)
 
+    def _begin(self) -> None:
+        """With an automaton that has been nowhere yet."""
+        self._automaton = Automaton(self._program, self._block, self._limits)
+        self._start = self._automaton.start()
+
     def matcher(self) -> GrammarMatcher:
         """A new matcher at the beginning of the text."""
         keys = KeyScanner(self._block) if self.distinct_keys else None
-        return GrammarMatcher(self, self._start, keys)
+        with self.lock:
+            if self._automaton.is_half_full:
+                self._begin()  # the matchers that there are keep theirs until they end
+            return GrammarMatcher(self, self._automaton, self._start, keys)
 
     @property
     def nbytes(self) -> int:
         """The memory that this grammar takes now, in bytes."""
-        return self.automaton.nbytes
+        return self._automaton.nbytes
 
 
 def _block_of(trie: TokenTrie) -> TokenBlock:

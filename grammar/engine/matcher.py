@@ -14,6 +14,7 @@ from sampler.kernels.grammar.keys import FIRST_PLACE
 from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
 if TYPE_CHECKING:
+    from sampler.grammar.engine.automaton import Automaton
     from sampler.grammar.engine.compiled import CompiledGrammar
 
 Step = tuple[int, int]  # the position of the automaton, and the place of the scanner of keys
@@ -34,11 +35,17 @@ class GrammarMatcher:
     Every method may raise GrammarLimitError, when the automaton would grow beyond a limit.
     """
 
-    def __init__(self, grammar: "CompiledGrammar", start: int, keys: KeyScanner | None) -> None:
+    def __init__(
+        self,
+        grammar: "CompiledGrammar",
+        automaton: "Automaton",
+        start: int,
+        keys: KeyScanner | None,
+    ) -> None:
         self.grammar = grammar
         self._keys = keys
-        self._automaton = grammar.automaton
-        self._address = grammar.automaton.address
+        self._automaton = automaton
+        self._address = automaton.address
         self._vocab_size = grammar.tokens.vocab_size
         self._eos = frozenset(grammar.tokens.eos_token_ids)
         self._steps: list[Step] = [(start, FIRST_PLACE)]
@@ -216,7 +223,7 @@ class GrammarMatcher:
 
     def fork(self) -> "GrammarMatcher":
         """A second matcher in the same state, independent from here on."""
-        twin = GrammarMatcher(self.grammar, 0, self._keys)
+        twin = GrammarMatcher(self.grammar, self._automaton, 0, self._keys)
         twin._steps = self._steps
         twin._is_shared = self._is_shared = True
         return twin
@@ -227,9 +234,9 @@ class GrammarMatcher:
         del self._steps[1:]
 
     @property
-    def last_step(self) -> Step:
-        """Where the text is, for `fill_step`."""
-        return self._steps[-1]
+    def job(self) -> tuple[int, int]:
+        """The address of the automaton and the position, for `fill_rows`."""
+        return self._address, self._steps[-1][0]
 
     def fill_step(self, step: Step, bitmask: npt.NDArray[np.int32], row: int) -> None:
         """None; writes the tokens that are allowed at `step` to row `row` of `bitmask`.

@@ -9,7 +9,7 @@ inside.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sampler.errors import GrammarError, UnsupportedSchemaError
+from sampler.errors import GrammarError, GrammarLimitError, UnsupportedSchemaError
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.keywords import KEYWORDS, NUMERIC, TYPES
 from sampler.grammar.schema.merge import (
@@ -240,12 +240,7 @@ class Demands:
             for word in ("pattern", "format")
             if word in keywords and (word == "pattern" or keywords[word] in self._formats)
         )
-        longest = keywords.get("maxLength")
-        return Strings(
-            conditions,
-            int(keywords.get("minLength", 0)),
-            None if longest is None else int(longest),
-        )
+        return Strings(conditions, *_window(keywords, "Length"))
 
 
 def _without_refusals(pieces: Iterator[Union]) -> Iterator[Union | UnsupportedSchemaError]:
@@ -306,28 +301,31 @@ def _bound(keywords: dict[str, Any], word: str, flag: str) -> Bound | None:
     return Bound(exact(keywords[word]), keywords.get(flag) is True)
 
 
+_MOST_COUNTED = 1 << 40  # more characters, items or members than any text has
+
+
 def _excluding(keywords: dict[str, Any], word: str) -> Bound | None:
     limit = keywords.get(word)
     return None if limit is None or isinstance(limit, bool) else Bound(exact(limit), True)
 
 
 def _items(schema: Schema, keywords: dict[str, Any]) -> Items:
-    most = keywords.get("maxItems")
-    return Items(
-        () if ABOUT_ARRAYS.isdisjoint(keywords) else (schema,),
-        int(keywords.get("minItems", 0)),
-        None if most is None else int(most),
-    )
+    named = () if ABOUT_ARRAYS.isdisjoint(keywords) else (schema,)
+    return Items(named, *_window(keywords, "Items"))
 
 
 def _members(schema: Schema, keywords: dict[str, Any]) -> Members:
-    most = keywords.get("maxProperties")
-    return Members(
-        () if ABOUT_OBJECTS.isdisjoint(keywords) else (schema,),
-        tuple(dict.fromkeys(keywords.get("required", ()))),
-        int(keywords.get("minProperties", 0)),
-        None if most is None else int(most),
-    )
+    named = () if ABOUT_OBJECTS.isdisjoint(keywords) else (schema,)
+    required = tuple(dict.fromkeys(keywords.get("required", ())))
+    return Members(named, required, *_window(keywords, "Properties"))
+
+
+def _window(keywords: dict[str, Any], what: str) -> tuple[int, int | None]:
+    """The least and the most of something that is counted; None where no text has so many."""
+    least, most = int(keywords.get(f"min{what}", 0)), keywords.get(f"max{what}")
+    if least > _MOST_COUNTED:
+        raise GrammarLimitError(f"min{what}", least, _MOST_COUNTED)
+    return least, None if most is None or most > _MOST_COUNTED else int(most)
 
 
 _IN_PLACE: dict[str, Callable[[Demands, Schema, Any], Iterator[Callable[[], Union]]]] = {

@@ -46,22 +46,29 @@ def allowed_ids(matcher: GrammarMatcher, size: int) -> list[int]:
     return np.flatnonzero(np.unpackbits(bitmask.view(np.uint8), bitorder="little")[:size]).tolist()
 
 
-def spell_random_text(grammar: CompiledGrammar, vocabulary: ByteVocabulary, seed: int) -> bytes:
-    """A text that is spelled by random allowed tokens; after some steps the shortest way is taken.
+def spell_random_text(
+    grammar: CompiledGrammar, vocabulary: ByteVocabulary, seed: int, examples: str = "0"
+) -> bytes:
+    """A text that is spelled by random allowed tokens; after some steps a short way is taken.
 
-    At least one token is allowed at each step and accepted, so a dead end fails the test.
+    Then tokens that close are preferred, and pieces of `examples`, which may have to occur. At
+    least one token is allowed at each step and accepted, so a dead end fails the test.
     """
     choice = random.Random(seed)
-    matcher, text = grammar.matcher(), b""
+    matcher, text, piece = grammar.matcher(), b"", b""
     patience = choice.choice([3, 20, 100])
     for step in range(20_000):
         allowed = allowed_ids(matcher, vocabulary.size)
         assert allowed, text
         if step > patience and matcher.is_accepting():
             return text
-        if step > patience and choice.random() < 0.8:
-            closing = [i for i in allowed if vocabulary.tokens[i] in (b'"', b"}", b"]", b"0", b"8")]
-            allowed = closing or allowed
+        if step > patience and not piece and choice.random() < 0.1:
+            piece = examples[choice.randrange(len(examples)) :][:8].encode()
+        wanted = {piece[:1]} if piece else {b'"', b"}", b"]", b"0", b"8"}
+        closing = [i for i in allowed if vocabulary.tokens[i] in wanted]
+        if closing and step > patience and (piece or choice.random() < 0.8):
+            allowed = closing
+        piece = piece[1:] if closing else b""
         token_id = choice.choice(allowed)
         assert matcher.accept_token(token_id)
         if matcher.is_terminated():
@@ -125,8 +132,8 @@ def allowed_tokens(vocabulary: ByteVocabulary) -> Callable[[GrammarMatcher], lis
 
 
 @pytest.fixture(scope="session")
-def random_text(vocabulary: ByteVocabulary) -> Callable[[CompiledGrammar, int], bytes]:
-    return lambda grammar, seed: spell_random_text(grammar, vocabulary, seed)
+def random_text(vocabulary: ByteVocabulary) -> Callable[..., bytes]:
+    return lambda grammar, *how: spell_random_text(grammar, vocabulary, *how)
 
 
 @pytest.fixture(scope="session")

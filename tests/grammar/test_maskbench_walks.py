@@ -1,0 +1,110 @@
+"""Random walks along the masks of real schemas end in valid texts, with a large vocabulary."""
+
+import gzip
+import hashlib
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example_tokenizers import shared_tokenizer
+from schema_tables import assert_valid
+
+from sampler import Vocabulary
+from sampler.errors import UnsupportedSchemaError
+from sampler.grammar import GrammarCompiler, allocate_token_bitmask
+
+MASKBENCH = Path(__file__).parents[3] / "shared" / "maskbench" / "dev.jsonl.gz"
+QWEN3_END = 151645
+MOST_TOKENS = 20_000  # of a walk that has turned to closing: more means that it finds no end
+
+
+def some_schemas():
+    """One in 22 of the development schemas, as the benchmark itself chooses them."""
+    if not MASKBENCH.exists():
+        pytest.skip(f"the schemas of MaskBench are not at {MASKBENCH}")
+    with gzip.open(MASKBENCH, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            digest = hashlib.sha1(f"{row['name']}.json".encode()).hexdigest()
+            if int(digest[:8], 16) % 22 == 0:
+                yield row["name"], row["schema"]
+
+
+@pytest.fixture(scope="module")
+def qwen3():
+    return Vocabulary.from_tokenizer(shared_tokenizer("qwen3"), eos_token_ids=[QWEN3_END])
+
+
+class Walker:
+    """Draws tokens that the masks of one grammar allow."""
+
+    def __init__(self, grammar, vocabulary, schema):
+        self._grammar = grammar
+        self._vocabulary = vocabulary
+        self._bitmask = allocate_token_bitmask(1, vocabulary.size)
+        written = json.dumps(schema, ensure_ascii=False).encode()
+        tokens = [vocabulary.token_bytes(i) for i in range(vocabulary.size)]
+        self._closing = self._ids(tokens, lambda t: set(t) <= set(b'"}]') or t in (b"0", b"1"))
+        self._known = self._ids(tokens, lambda t: t in written)
+
+    @staticmethod
+    def _ids(tokens, is_wanted):
+        return np.array([i for i, token in enumerate(tokens) if token and is_wanted(token)])
+
+    def walk(self, seed, patience):
+        """The bytes of a text: `patience` random tokens, then preferably those that close."""
+        choice, matcher, text = random.Random(seed), self._grammar.matcher(), b""
+        for step in range(MOST_TOKENS):
+            matcher.fill_next_token_bitmask(self._bitmask)
+            if step >= patience and matcher.is_accepting():
+                return text
+            token_id = self._drawn(choice, step >= patience)
+            assert token_id is not None, f"seed {seed}: a dead end behind {text!r}"
+            assert matcher.accept_token(token_id)
+            if matcher.is_terminated():
+                return text
+            text += self._vocabulary.token_bytes(token_id)
+        raise AssertionError(f"seed {seed}: no end was reached: {text[:1000]!r}")
+
+    def _drawn(self, choice, is_closing):
+        """An allowed token, or None; when closing, one that closes or stands in the schema."""
+        if is_closing and choice.random() < 0.9:
+            preferred = choice.choice([self._closing, self._closing, self._known])
+            words = self._bitmask[0, preferred >> 5] >> (preferred & 31)
+            preferred = preferred[(words & 1).astype(bool)]
+            if preferred.size:
+                return int(choice.choice(preferred))
+        bits = np.unpackbits(self._bitmask.view(np.uint8)[0], bitorder="little")
+        allowed = np.flatnonzero(bits[: self._vocabulary.size])
+        return int(choice.choice(allowed)) if allowed.size else None
+
+
+def assert_walks_are_valid(vocabulary, most_schemas, walks, patience):
+    compiler, count = GrammarCompiler(vocabulary), 0
+    for name, schema in some_schemas():
+        try:
+            grammar = compiler.compile_json_schema(schema)
+        except UnsupportedSchemaError:
+            continue
+        walker = Walker(grammar, vocabulary, schema)
+        for seed in range(walks):
+            text = walker.walk(seed, patience)
+            try:
+                assert_valid(schema, text)
+            except Exception as error:
+                raise AssertionError(f"{name}, seed {seed}: {text!r}") from error
+        count += 1
+        if count == most_schemas:
+            return
+    raise AssertionError(f"only {count} schemas were compiled")
+
+
+def test_walks_through_some_schemas_end_in_valid_texts(qwen3):
+    assert_walks_are_valid(qwen3, most_schemas=12, walks=2, patience=40)
+
+
+@pytest.mark.slow
+def test_walks_through_many_schemas_end_in_valid_texts(qwen3):
+    assert_walks_are_valid(qwen3, most_schemas=200, walks=50, patience=400)
