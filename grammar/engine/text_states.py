@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sampler.errors import GrammarError
+from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.engine.spellable import SpellableDfa
 from sampler.grammar.text.dfa import TextDfa
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
 
 _SURROGATES = 0xD800
+_ENDLESS = 1 << 40
 _FEW_CHARACTERS = 4096  # of words that are brought at once
 _NEVER_PLAIN = (0x22, 0x5C)
 
@@ -66,9 +67,9 @@ class TextStates:
         table = self._automaton.room(memory.TEXTS, size * len(texts))
         for number in range(self._texts, len(texts)):
             text = texts[number]
-            language = self._language(self._spellable(text), text.max_length >= 0)
+            window = _window(text)
+            language = self._language(self._spellable(text), window[1] >= 0)
             start = self._number(language, language.dfa.start)
-            window = (text.min_length, text.max_length)
             fields = (language.classes, int(text.spelling), *window, start)
             table[size * number : size * (number + 1)] = fields
         self._texts = len(texts)
@@ -190,6 +191,13 @@ class TextStates:
                 self._automaton.put_number(memory.REACH, shortest)
                 self._automaton.forget_canonical_states()
         return number
+
+
+def _window(text: Text) -> tuple[int, int]:
+    """The least and the greatest number of code points; no text comes to `_ENDLESS`."""
+    if text.min_length > _ENDLESS:
+        raise GrammarLimitError("characters of a text", text.min_length, _ENDLESS)
+    return text.min_length, text.max_length if text.max_length <= _ENDLESS else -1
 
 
 def _plain_classes(dfa: TextDfa) -> frozenset[int]:

@@ -11,7 +11,7 @@ of the caller), 0 is empty.
 """
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import inlined, int64, kernel
+from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
 from sampler.kernels.grammar.decoder import (
     ESCAPE,
     FREE,
@@ -320,7 +320,7 @@ def take(g: Array, number: int, byte: int) -> None:
         _take_character(g, argument, at, byte)
 
 
-@kernel
+@embedded
 def _call(g: Array, cell: int, stack: int, register: int) -> None:
     frame = longs_at(g, ARGUMENTS)[cell]
     start = int64(ints_at(g, FRAME_STARTS)[frame])
@@ -340,7 +340,7 @@ def _call(g: Array, cell: int, stack: int, register: int) -> None:
         enter(g, start, above, 0)
 
 
-@kernel
+@embedded
 def _return(g: Array, stack: int) -> None:
     if stack == 0:
         g[RETURNED] = 1
@@ -350,7 +350,7 @@ def _return(g: Array, stack: int) -> None:
     enter(g, below & LOW_HALF, below >> 32, keys[2 * stack + 1])
 
 
-@inlined
+@kernel
 def _passes(g: Array, op: int, argument: int, register: int) -> bool:
     """Whether a test lets a register through."""
     if op == AT_LEAST:
@@ -363,7 +363,7 @@ def _passes(g: Array, op: int, argument: int, register: int) -> bool:
     return register & wanted == wanted  # type: ignore[no-any-return]
 
 
-@inlined
+@kernel
 def _text_may_end(g: Array, text: int, place: int, count: int) -> bool:
     """Whether no character is begun and the text may end; `place` is the decoder and the state."""
     if place >> 32 != 0 or count < longs_at(g, TEXTS)[text + MIN_LENGTH]:
@@ -399,7 +399,7 @@ def _pass(g: Array, at: int) -> None:
         enter(g, cell + 1, stack, register | int64(1) << argument if op == MARK else register)
 
 
-@inlined
+@kernel
 def _waits(g: Array, at: int) -> bool:
     """Whether the configuration found at `at` can take a byte, or accepts."""
     found = longs_at(g, FOUND)
@@ -431,7 +431,7 @@ def close(g: Array) -> int:
     return kept
 
 
-@inlined
+@kernel
 def _is_less(found: Array, one: int, other: int) -> bool:
     for i in range(WIDTH):
         if found[one + i] != found[other + i]:
@@ -480,7 +480,7 @@ def intern(g: Array, count: int) -> int:
     return _append_state(g, count, h, slot)
 
 
-@kernel
+@embedded
 def _append_state(g: Array, count: int, h: int, slot: int) -> int:
     state, first = int64(g[STATE_COUNT]), int64(g[CONFIGURATION_COUNT])
     if state >= g[MAX_STATES]:

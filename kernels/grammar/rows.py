@@ -12,7 +12,7 @@ it in common; so what happens between brackets is one state, wherever they stand
 """
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import inlined, int64, kernel
+from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
 from sampler.kernels.grammar.courses import (
     BYTE,
     BYTES,
@@ -140,7 +140,7 @@ def _above(g: Array, stack: int, bottom: int) -> int:
     return above
 
 
-@kernel
+@embedded
 def interned(g: Array) -> int:
     """The state of what is found, closed; 0 with a status, or if nothing is left of it."""
     count = close(g)
@@ -177,7 +177,7 @@ def _push(g: Array, call: int, count: int) -> int:
     return POP - 1 - number
 
 
-@kernel
+@embedded
 def _computed(g: Array, state: int, byte: int) -> int:
     """The entry of `state` for `byte`; `UNKNOWN` with a status."""
     at = state * STATE_SIZE
@@ -202,7 +202,7 @@ def _computed(g: Array, state: int, byte: int) -> int:
     return intern(g, count)
 
 
-@inlined
+@kernel
 def _group_of(byte: int) -> tuple[int, int]:
     """The least and the greatest byte that may do what `byte` does."""
     if byte < 0x80:
@@ -370,7 +370,7 @@ def entry(g: Array, state: int, byte: int) -> int:
     return known
 
 
-@kernel
+@embedded
 def start(g: Array) -> int:
     """The state at the beginning of all texts; 0 with a status, or if there is no text."""
     begin(g)

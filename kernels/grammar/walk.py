@@ -13,7 +13,7 @@ kept: as ids, or on top of the plain tokens that a string allows, or whole.
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays
-from sampler.kernels.grammar.compile import inlined, int64, kernel
+from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
 from sampler.kernels.grammar.courses import (
     BYTE,
     BYTES,
@@ -273,7 +273,7 @@ def _descend(levels: Array, to: int, states: Array, state: int) -> None:
     poke(levels, to + LEVEL_STATE, state)
 
 
-@inlined
+@kernel
 def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     """(state, base, temporary bases in use) after an action during a walk."""
     levels = ints_at(g, LEVELS)
@@ -293,7 +293,7 @@ def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     return keys[2 * base + 1], below, top
 
 
-@inlined
+@kernel
 def _allow_node(arrays: Arrays, node: int, count: int, mask: Array) -> int:
     """How many tokens are listed, with those of `node`; they are allowed."""
     first_token, token_ids, listed, room = arrays
@@ -347,7 +347,7 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     g[WALK_NODE], g[WALK_LISTED] = node, listed
 
 
-@kernel
+@embedded
 def _forget(g: Array) -> None:
     """None; keeps no mask any more."""
     states, index = ints_at(g, STATES), ints_at(g, MEMO + PAIR_INDEX)
@@ -416,7 +416,7 @@ def _keep(g: Array, state: int, base: int, mask: Array) -> None:
         values[at] = where
 
 
-@kernel
+@embedded
 def _written(g: Array, mask: Array) -> int:
     """Where the mask of a walk is kept now, as (number of ids, ids), or (`WORDS`, words)."""
     masks, listed = ints_at(g, KEPT_MASKS), ints_at(g, LISTED)
@@ -459,7 +459,7 @@ def _same_words(g: Array, at: int, size: int) -> int:
     return at
 
 
-@kernel
+@embedded
 def _read(g: Array, at: int, plain: int, mask: Array) -> None:
     """None; writes the mask that is kept at `at`, with the plain tokens of `plain` code points."""
     masks = ints_at(g, KEPT_MASKS)
@@ -490,7 +490,7 @@ def begin_mask(g: Array, plain: int, mask: Array) -> None:
         mask[i] = plain_masks[first + i]
 
 
-@kernel
+@embedded
 def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> None:
     lay_out(g, state)
     if g[STATUS] != OK:
@@ -503,7 +503,7 @@ def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> Non
     g[WALK_STATE], g[WALK_NODE] = state, 0
 
 
-@kernel
+@embedded
 def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     """None; writes the tokens that are allowed at `position` to `mask`, uint32[words]; or a status.
 
