@@ -42,13 +42,17 @@ class _Language:
 class TextStates:
     """Numbers the states of all texts of `automaton` and brings their rows to it.
 
-    `points` are the code points that can be spelled (bool[0x110000]), None for all.
+    `points` are the code points that can be spelled (bool[0x110000]), None for all; `max_states`
+    is how many there may be.
 
     Not thread-safe.
     """
 
-    def __init__(self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None, max_states: int
+    ) -> None:
         self._points = points
+        self._max_states = max_states
         self._narrowed: dict[int, SpellableDfa] = {}
         self._automaton = automaton
         self._languages: dict[tuple[int, bool], _Language] = {}
@@ -177,6 +181,10 @@ class TextStates:
         known = language.numbers.get(state)
         if known is not None:
             return known
+        if len(self._states) > self._max_states:
+            raise GrammarLimitError(
+                "states of the texts of a grammar", len(self._states), self._max_states
+            )
         number = language.numbers[state] = len(self._states)
         self._states.append((language, state))
         at = number * memory.TEXT_STATE_SIZE

@@ -8,6 +8,7 @@ same arguments, when that is there.
 import numpy as np
 
 from sampler.kernels._jit import Array
+from sampler.kernels.grammar.bounds import lay_out
 from sampler.kernels.grammar.compile import embedded, int64, kernel
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
@@ -37,7 +38,7 @@ from sampler.kernels.grammar.memory import (
     pair,
     reindex,
 )
-from sampler.kernels.grammar.rows import entry, lay_out, start
+from sampler.kernels.grammar.rows import entry, start
 from sampler.kernels.grammar.walk import fill
 
 REFUSED = 0  # no position: there is no state 0
