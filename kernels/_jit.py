@@ -130,6 +130,11 @@ def inlined(function: Function) -> Function:
     return _compiled(function, forceinline=True)
 
 
+def embedded(function: Function) -> Function:
+    """As `kernel`, for what is called at one place: it is compiled there, and not by itself."""
+    return _compiled(function, inline="always")
+
+
 def contracted(function: Function) -> Function:
     """As `kernel`, where products may be fused with sums: faster, and exact to other last bits."""
     return _compiled(function, fastmath={"contract"})

@@ -9,26 +9,26 @@ anything else runs in the child.
 import os
 import weakref
 from collections.abc import Callable
+from typing import Any
 
-_Method = Callable[[], None]
-_methods: set[weakref.WeakMethod[_Method]] = set()
+# by their objects, which are not kept alive (a `WeakMethod` would complain as the interpreter ends)
+_methods: weakref.WeakKeyDictionary[object, Callable[[Any], None]] = weakref.WeakKeyDictionary()
 
 
-def call_in_children(method: _Method) -> None:
+def call_in_children(method: Callable[[], None]) -> None:
     """None; `method` is called in each forked process from now on, as long as its object lives.
 
     Parameters
     ----------
-    method : bound to an object, which is not kept alive; must wait for nothing
+    method : bound to an object, which is not kept alive; one for each object; waits for nothing
     """
-    _methods.add(weakref.WeakMethod(method, _methods.discard))
+    bound: Any = method
+    _methods[bound.__self__] = bound.__func__
 
 
 def _call_all() -> None:
-    for reference in list(_methods):
-        method = reference()
-        if method is not None:
-            method()
+    for owner, function in list(_methods.items()):
+        function(owner)
 
 
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows

@@ -45,9 +45,14 @@ def _validator_of(written):
 
 
 def _check_pattern(validator, pattern, instance, schema):
-    """As jsonschema does, but classes are those of ASCII, as in ECMA-262."""
+    """As jsonschema does it, except where ECMA-262 and Python differ.
+
+    Classes may be those of ASCII, and U+FEFF is white space.
+    """
     if isinstance(instance, str) and not (
-        re.search(pattern, instance, re.ASCII) or re.search(pattern, instance)
+        re.search(pattern, instance)
+        or re.search(pattern, instance, re.ASCII)
+        or re.search(pattern, instance.replace("\ufeff", " "))
     ):
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 

@@ -108,7 +108,7 @@ class Automaton:
         self._block[memory.MAX_STATES] = limits.max_states
         self._block[memory.MAX_STACKS] = limits.max_stacks
         self._block[memory.MAX_KEPT_WORDS] = limits.mask_bytes // 4
-        self._text_states = TextStates(self, tokens.spellable)
+        self._text_states = TextStates(self, tokens.spellable, limits.max_text_states)
         program.write_frame(0)
         self._read_program()
 

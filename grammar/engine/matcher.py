@@ -241,9 +241,7 @@ class GrammarMatcher:
     def fill_step(self, step: Step, bitmask: npt.NDArray[np.int32], row: int) -> None:
         """None; writes the tokens that are allowed at `step` to row `row` of `bitmask`.
 
-        Parameters
-        ----------
-        bitmask : int32[rows, words], contiguous and writable
+        The bitmask is int32[rows, words], contiguous and writable.
         """
         position, _ = step
         if position == ENDED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sampler.errors import GrammarError
+from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.engine.spellable import SpellableDfa
 from sampler.grammar.text.dfa import TextDfa
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
 
 _SURROGATES = 0xD800
+_ENDLESS = 1 << 40
 _FEW_CHARACTERS = 4096  # of words that are brought at once
 _NEVER_PLAIN = (0x22, 0x5C)
 
@@ -41,13 +42,17 @@ class _Language:
 class TextStates:
     """Numbers the states of all texts of `automaton` and brings their rows to it.
 
-    `points` are the code points that can be spelled (bool[0x110000]), None for all.
+    `points` are the code points that can be spelled (bool[0x110000]), None for all; `max_states`
+    is how many there may be.
 
     Not thread-safe.
     """
 
-    def __init__(self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None, max_states: int
+    ) -> None:
         self._points = points
+        self._max_states = max_states
         self._narrowed: dict[int, SpellableDfa] = {}
         self._automaton = automaton
         self._languages: dict[tuple[int, bool], _Language] = {}
@@ -66,9 +71,9 @@ class TextStates:
         table = self._automaton.room(memory.TEXTS, size * len(texts))
         for number in range(self._texts, len(texts)):
             text = texts[number]
-            language = self._language(self._spellable(text), text.max_length >= 0)
+            window = _window(text)
+            language = self._language(self._spellable(text), window[1] >= 0)
             start = self._number(language, language.dfa.start)
-            window = (text.min_length, text.max_length)
             fields = (language.classes, int(text.spelling), *window, start)
             table[size * number : size * (number + 1)] = fields
         self._texts = len(texts)
@@ -176,6 +181,10 @@ class TextStates:
         known = language.numbers.get(state)
         if known is not None:
             return known
+        if len(self._states) > self._max_states:
+            raise GrammarLimitError(
+                "states of the texts of a grammar", len(self._states), self._max_states
+            )
         number = language.numbers[state] = len(self._states)
         self._states.append((language, state))
         at = number * memory.TEXT_STATE_SIZE
@@ -190,6 +199,13 @@ class TextStates:
                 self._automaton.put_number(memory.REACH, shortest)
                 self._automaton.forget_canonical_states()
         return number
+
+
+def _window(text: Text) -> tuple[int, int]:
+    """The least and the greatest number of code points; no text comes to `_ENDLESS`."""
+    if text.min_length > _ENDLESS:
+        raise GrammarLimitError("characters of a text", text.min_length, _ENDLESS)
+    return text.min_length, text.max_length if text.max_length <= _ENDLESS else -1
 
 
 def _plain_classes(dfa: TextDfa) -> frozenset[int]:

@@ -45,6 +45,7 @@ class ArrayShape:
     prefix : never longer than `max_items`
     rest : None exactly if ``max_items == len(prefix)``
     min_items : 0 <= min_items <= max_items
+    max_items : None is no maximum
     """
 
     prefix: tuple[Node, ...]

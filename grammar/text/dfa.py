@@ -217,7 +217,10 @@ def text_of(
 
     Parameters
     ----------
+    term : the language; its pool keeps the automaton for the next one who asks
+    spelling : how the characters are written
     min_length, max_length : in code points; `max_length` None is no maximum
+    budget : what may be taken to tell whether there are any; None is the default
 
     Raises
     ------

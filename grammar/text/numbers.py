@@ -134,8 +134,11 @@ def numbers(
 
     Parameters
     ----------
+    pool : where the term is made
     integer : only numbers without a fractional part; in canonical spelling without a point, too
+    minimum, maximum : the bounds; None is none
     multiple_of : > 0 and a decimal number; None is no step
+    spelling : CANONICAL or FREE
 
     Raises
     ------

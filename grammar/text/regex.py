@@ -35,6 +35,7 @@ def parse_regex(
     Parameters
     ----------
     pattern : a regular expression of ECMA-262 with the flag ``u``; see regex_syntax.py
+    pool : where the term is made
     search : whether a match anywhere in the text is enough (``pattern`` of JSON Schema), or only
         the whole text is a match
     max_depth : nesting of groups, >= 1

@@ -42,3 +42,8 @@ def kernel(function: Function) -> Function:
 def inlined(function: Function) -> Function:
     """As `sampler.kernels._jit.inlined`, for int64 wherever an integer is given."""
     return _once(_jit.inlined(function))
+
+
+def embedded(function: Function) -> Function:
+    """As `sampler.kernels._jit.embedded`, for int64 wherever an integer is given."""
+    return _once(_jit.embedded(function))

@@ -16,7 +16,7 @@ points of a key that is being written (the one before, code point). 0 is none of
 import numpy as np
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import inlined, int64, kernel
+from sampler.kernels.grammar.compile import int64, kernel
 from sampler.kernels.grammar.decoder import (
     ESCAPE,
     FREE,
@@ -63,7 +63,7 @@ _OPEN_OBJECT, _OPEN_ARRAY, _CLOSE_OBJECT, _CLOSE_ARRAY = 0x7B, 0x5B, 0x7D, 0x5D
 _WORDS_OF_BYTE = 8  # that one byte of text may take at most: a key that is closed, and its letters
 
 
-@inlined
+@kernel
 def _hash(before: int, point: int) -> int:
     return mixed(before, point) & 0x7FFFFFFF
 
@@ -207,7 +207,7 @@ def scan(address: int, place: int, token_id: int, data: int, size: int) -> int:
     return after
 
 
-@inlined
+@kernel
 def _can_become(part: int, point: int) -> bool:
     """Whether a part of a character can still become a code point."""
     for i in range(span_count(part)):
@@ -252,7 +252,7 @@ def _forbid_key(k: Array, nodes: tuple[int, int], key: int, place: Array, mask: 
         node = node + 1 if taken else next_node
 
 
-@inlined
+@kernel
 def _lead_of(point: int) -> int:
     """The first byte of a code point in UTF-8."""
     if point < 0x80:

@@ -8,7 +8,8 @@ same arguments, when that is there.
 import numpy as np
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import int64, kernel
+from sampler.kernels.grammar.bounds import lay_out
+from sampler.kernels.grammar.compile import embedded, int64, kernel
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
     ACTIONS,
@@ -37,14 +38,14 @@ from sampler.kernels.grammar.memory import (
     pair,
     reindex,
 )
-from sampler.kernels.grammar.rows import entry, lay_out, start
+from sampler.kernels.grammar.rows import entry, start
 from sampler.kernels.grammar.walk import fill
 
 REFUSED = 0  # no position: there is no state 0
 START, TOKEN, BYTES, FORCED, REINDEX = range(5)  # operations of `follow`
 
 
-@kernel
+@embedded
 def after_byte(g: Array, position: int, byte: int) -> int:
     """The position after `byte`; `REFUSED` where it cannot come next, or with a status."""
     state, base = position & LOW_HALF, position >> 32
@@ -64,7 +65,7 @@ def after_byte(g: Array, position: int, byte: int) -> int:
     return above << 32 | int64(actions[2 * number]) if above != 0 else REFUSED
 
 
-@kernel
+@embedded
 def _advance(g: Array, position: int, data: Array, at: int, end: int) -> int:
     """The position after data[at:end]; `REFUSED` as in `after_byte`."""
     while at < end and position != REFUSED:
@@ -73,7 +74,7 @@ def _advance(g: Array, position: int, data: Array, at: int, end: int) -> int:
     return position
 
 
-@kernel
+@embedded
 def _advance_token(g: Array, position: int, token_id: int) -> int:
     tokens = block_at(g[TOKENS])
     starts = longs_at(tokens, TOKEN_STARTS)
@@ -83,7 +84,7 @@ def _advance_token(g: Array, position: int, token_id: int) -> int:
     return _advance(g, position, bytes_at(tokens, TOKEN_DATA), at, end)
 
 
-@kernel
+@embedded
 def _only_byte(g: Array, position: int) -> int:
     """The one byte that can come next; -1 where the text may end, or there is a choice."""
     state = position & LOW_HALF
@@ -100,7 +101,7 @@ def _only_byte(g: Array, position: int) -> int:
     return only
 
 
-@kernel
+@embedded
 def _force(g: Array, position: int, data: Array, room: int) -> int:
     """How many bytes every text has next, at most `room`; they are written."""
     count = 0

@@ -12,33 +12,18 @@ it in common; so what happens between brackets is one state, wherever they stand
 """
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import inlined, int64, kernel
+from sampler.kernels.grammar.bounds import (
+    lay_out,
+)
+from sampler.kernels.grammar.compile import embedded, int64, kernel
 from sampler.kernels.grammar.courses import (
-    BYTE,
-    BYTES,
-    CHARACTER,
-    SPACE,
-    TEXT,
-    WIDTH,
-    begin,
-    class_of,
     close,
-    enter,
-    intern,
-    row_of,
-    run_of,
-    sort,
     take,
 )
 from sampler.kernels.grammar.decoder import (
-    ESCAPE,
     FREE,
     KIND,
-    PAIR,
-    PAIR_ESCAPE,
-    RAW,
     REFUSED,
-    SETTLED_HEX,
     SETTLED_TAIL,
     WHOLE_CHARACTER,
     after_settled,
@@ -46,11 +31,22 @@ from sampler.kernels.grammar.decoder import (
     settled,
     span,
 )
+from sampler.kernels.grammar.found import (
+    BYTE,
+    BYTES,
+    CHARACTER,
+    SPACE,
+    TEXT,
+    WIDTH,
+    begin,
+    enter,
+    intern,
+    sort,
+)
 from sampler.kernels.grammar.memory import (
     ACTION_COUNT,
     ACTIONS,
     ARGUMENTS,
-    ASCII,
     BROKEN,
     BYTE_SETS,
     CLASSES,
@@ -66,12 +62,9 @@ from sampler.kernels.grammar.memory import (
     PATH,
     POP,
     RETURNED,
-    ROW_COUNT,
     ROW_SIZE,
     ROW_START,
     ROWS,
-    RUN_STARTS,
-    RUNS,
     SINGLE_BYTE,
     SIZE,
     SPELLING,
@@ -81,7 +74,6 @@ from sampler.kernels.grammar.memory import (
     STATES,
     STATUS,
     TEXT_CLASSES,
-    TEXT_ROWS,
     TEXT_SIZE,
     TEXTS,
     TOKENS,
@@ -94,8 +86,11 @@ from sampler.kernels.grammar.memory import (
     need,
     pair,
 )
+from sampler.kernels.grammar.texts import (
+    class_of,
+    run_of,
+)
 
-_LAST_LEAD = 0xF4
 _HALVES, _AFTER_HALVES = 0xD800, 0xE000
 _FEW = 16  # configurations of a state for which several entries are found at once
 
@@ -140,7 +135,7 @@ def _above(g: Array, stack: int, bottom: int) -> int:
     return above
 
 
-@kernel
+@embedded
 def interned(g: Array) -> int:
     """The state of what is found, closed; 0 with a status, or if nothing is left of it."""
     count = close(g)
@@ -177,7 +172,7 @@ def _push(g: Array, call: int, count: int) -> int:
     return POP - 1 - number
 
 
-@kernel
+@embedded
 def _computed(g: Array, state: int, byte: int) -> int:
     """The entry of `state` for `byte`; `UNKNOWN` with a status."""
     at = state * STATE_SIZE
@@ -202,7 +197,7 @@ def _computed(g: Array, state: int, byte: int) -> int:
     return intern(g, count)
 
 
-@inlined
+@kernel
 def _group_of(byte: int) -> tuple[int, int]:
     """The least and the greatest byte that may do what `byte` does."""
     if byte < 0x80:
@@ -269,85 +264,6 @@ def _spread(g: Array, state: int, byte: int, known: int) -> None:
             rows[row + other - low] = known
 
 
-@inlined
-def _decoder_bounds(part: int) -> tuple[int, int]:
-    """The least and the greatest byte that may go on a part of a character."""
-    kind = part >> KIND
-    if kind < ESCAPE or SETTLED_TAIL <= kind < SETTLED_HEX:
-        return 0x80, 0xBF
-    if kind == ESCAPE:
-        return 0x22, 0x75
-    if kind == PAIR:
-        return 0x5C, 0x5C
-    return (0x75, 0x75) if kind == PAIR_ESCAPE else (0x30, 0x66)
-
-
-@kernel
-def _text_bounds(g: Array, text: int, place: int) -> tuple[int, int]:
-    """As `_decoder_bounds`, of a text; nothing with a status."""
-    if place >> 32 != 0:
-        return _decoder_bounds(place >> 32)
-    row = row_of(g, place)
-    if row == 0:
-        return 0, -1
-    begin, spelling = longs_at(g, TEXTS)[text + TEXT_CLASSES], longs_at(g, TEXTS)[text + SPELLING]
-    classes, rows = ints_at(g, CLASSES), ints_at(g, TEXT_ROWS)
-    low, high = (0x100, -1) if spelling == RAW else (0x5C, 0x5C)  # a backslash may begin any
-    for byte in range(0 if spelling == RAW else 0x20, 0x80):
-        if rows[row + classes[begin + ASCII + byte]] != 0:
-            low, high = min(low, byte), max(high, byte)
-    runs = classes[begin + RUNS]
-    for run in range(run_of(classes, begin, 0x80), runs):
-        if rows[row + classes[begin + RUN_STARTS + runs + run]] != 0:
-            return min(low, 0xC2), _LAST_LEAD
-    return low, high
-
-
-@kernel
-def _bounds(g: Array, number: int) -> tuple[int, int]:
-    """The least and the greatest byte that configuration `number` may take."""
-    at = WIDTH * number
-    configurations = longs_at(g, CONFIGURATIONS)
-    cell = configurations[at] & LOW_HALF
-    op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
-    if op == BYTE:
-        return argument, argument
-    if op == BYTES:
-        low, high = 0, 255
-        taken = bytes_at(g, BYTE_SETS)
-        while low <= high and taken[256 * argument + low] == 0:
-            low += 1
-        while low <= high and taken[256 * argument + high] == 0:
-            high -= 1
-        return low, high
-    if op == TEXT:
-        return _text_bounds(g, argument * TEXT_SIZE, configurations[at + 2])
-    if op == CHARACTER:
-        part = configurations[at + 2] >> 32
-        return _decoder_bounds(part) if part != 0 else (0x20, _LAST_LEAD)
-    return (0x09, 0x20) if op == SPACE else (0x100, -1)
-
-
-@kernel
-def lay_out(g: Array, state: int) -> None:
-    """None; makes the row of `state`, all unknown, if it has none."""
-    states, at = ints_at(g, STATES), state * STATE_SIZE
-    if states[at + ROW_START] != 0:
-        return
-    low, high = int64(0x100), int64(-1)
-    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
-        least, greatest = _bounds(g, number)
-        if least <= greatest:
-            low, high = min(low, least), max(high, greatest)
-    if g[STATUS] != OK:
-        return
-    size = max(high - low + 1, 0)
-    if has_room(g, ROWS, g[ROW_COUNT] + size):
-        states[at + LOW], states[at + ROW_SIZE] = low, size
-        states[at + ROW_START] = g[ROW_COUNT]
-        g[ROW_COUNT] += size
-
-
 @kernel
 def entry(g: Array, state: int, byte: int) -> int:
     """The entry of `state` for `byte`; `UNKNOWN` with a status."""
@@ -370,7 +286,7 @@ def entry(g: Array, state: int, byte: int) -> int:
     return known
 
 
-@kernel
+@embedded
 def start(g: Array) -> int:
     """The state at the beginning of all texts; 0 with a status, or if there is no text."""
     begin(g)

@@ -10,41 +10,26 @@ the mask depends on is the state and those entries of the base that the walk cam
 kept: as ids, or on top of the plain tokens that a string allows, or whole.
 """
 
-import numpy as np
-
 from sampler.kernels._jit import Array, Arrays
-from sampler.kernels.grammar.compile import inlined, int64, kernel
-from sampler.kernels.grammar.courses import (
-    BYTE,
-    BYTES,
-    CHARACTER,
-    SPACE,
-    TEXT,
-    WIDTH,
-    add,
-    begin,
-    intern,
-    row_of,
-    sort,
+from sampler.kernels.grammar.bounds import lay_out
+from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
+from sampler.kernels.grammar.kept_masks import (
+    allow,
+    begin_mask,
+    can_keep,
+    keep,
+    kept,
+    read,
 )
-from sampler.kernels.grammar.decoder import RAW
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
     ACTIONS,
     ALL_TOKENS,
-    ARGUMENTS,
     BASES,
-    BYTE_SETS,
-    CANONICAL,
-    CELL_COUNT,
-    CONFIGURATIONS,
     DEAD,
     EOS,
     FIRST_TOKEN,
-    FOUND_COUNT,
     HEIGHT,
-    KEPT,
-    KEPT_MASKS,
     LEVEL_BASE,
     LEVEL_LOW,
     LEVEL_ROW,
@@ -54,46 +39,19 @@ from sampler.kernels.grammar.memory import (
     LEVEL_TOP,
     LEVELS,
     LISTED,
-    LOOPS,
     LOW,
     LOW_HALF,
-    MASK_COUNT,
-    MASK_SIZE,
-    MAX_KEPT_WORDS,
-    MAX_LENGTH,
-    MEMO,
-    MEMO_VALUES,
-    MIN_LENGTH,
     NODE_DEPTH,
     OK,
-    OPS,
-    PAIR_COUNT,
-    PAIR_INDEX,
-    PLAIN_BUDGET,
-    PLAIN_MASKS,
     POP,
-    REACH,
     REST_TOKENS,
     ROW_SIZE,
     ROW_START,
     ROWS,
-    SIZE,
-    SLICE,
-    SPELLING,
-    START,
-    STATE_COUNT,
     STATE_SIZE,
     STATES,
     STATUS,
-    STRING_REACH,
     SUBTREE_SIZE,
-    TAKES_EVERYTHING,
-    TEXT_FLAGS,
-    TEXT_SHORTEST,
-    TEXT_SIZE,
-    TEXT_STATE_SIZE,
-    TEXT_STATES,
-    TEXTS,
     TOKEN_IDS,
     TOKENS,
     UNKNOWN,
@@ -104,163 +62,18 @@ from sampler.kernels.grammar.memory import (
     WALK_STATE,
     block_at,
     bytes_at,
-    has_room,
     ints_at,
     longs_at,
-    mixed,
-    pair,
     peek,
     poke,
-    words_at,
 )
-from sampler.kernels.grammar.rows import entry, lay_out
+from sampler.kernels.grammar.plain import (
+    canonical,
+    slice_of,
+)
+from sampler.kernels.grammar.rows import entry
 
 TEMPORARY = 1 << 30  # bases from here on live as long as a walk
-LOOK = -1  # kept by one more entry of the base
-DEEPEST = 16  # entries of a base by which a mask is kept
-_DEEPER = 1 << 40  # in memo keys: what follows is a number of a memo key, not a state
-_CONTENT = -1  # in memo keys, instead of a state to return to: the key is a hash of the mask itself
-_NO_SLICE = 1
-_QUOTE, _BACKSLASH = 0x22, 0x5C
-WORDS = -1  # instead of a number of ids: a mask that is kept whole
-
-
-@inlined
-def allow(mask: Array, token_id: int) -> None:
-    """None; sets the bit of `token_id` in uint32 words."""
-    mask[token_id >> 5] |= np.uint32(1) << np.uint32(token_id & 31)
-
-
-@kernel
-def _plain_codes(g: Array, number: int) -> int:
-    """How many plain characters any of configuration `number` may be.
-
-    -1: it takes none; -2: it takes some that are not any; PLAIN_BUDGET: no bound that matters.
-    """
-    configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
-    cell = configurations[at] & LOW_HALF
-    op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
-    if op == BYTE:
-        return -1 if argument in (_QUOTE, _BACKSLASH) or argument < 0x20 else -2
-    if op == BYTES:
-        taken = bytes_at(g, BYTE_SETS)
-        for byte in range(0x20, 0x100):
-            if byte not in (_QUOTE, _BACKSLASH) and taken[256 * argument + byte]:
-                return -2
-        return -1
-    if op != TEXT:
-        part_of_character = op == CHARACTER and configurations[at + 2] >> 32 != 0
-        return -2 if op == SPACE or (op == CHARACTER and not part_of_character) else -1
-    if configurations[at + 2] >> 32 != 0:
-        return -1  # plain tokens are whole characters
-    return _plain_codes_of_text(g, argument * TEXT_SIZE, at)
-
-
-@inlined
-def _is_quoted(g: Array, cell: int) -> bool:
-    """Whether the text of `cell` can only be followed by a quotation mark."""
-    is_byte = cell + 1 < g[CELL_COUNT] and bytes_at(g, OPS)[cell + 1] == BYTE
-    return is_byte and longs_at(g, ARGUMENTS)[cell + 1] == _QUOTE  # type: ignore[no-any-return]
-
-
-@kernel
-def _plain_codes_of_text(g: Array, text: int, at: int) -> int:
-    texts, text_states = longs_at(g, TEXTS), ints_at(g, TEXT_STATES)
-    cell = longs_at(g, CONFIGURATIONS)[at] & LOW_HALF
-    state = int64(longs_at(g, CONFIGURATIONS)[at + 2])
-    if row_of(g, state) == 0:
-        return -2
-    flags = text_states[state * TEXT_STATE_SIZE + TEXT_FLAGS]
-    if texts[text + SPELLING] == RAW or not flags & TAKES_EVERYTHING:
-        return -2
-    budget: int = block_at(g[TOKENS])[PLAIN_BUDGET]
-    if texts[text + MAX_LENGTH] < 0:
-        return budget
-    if not flags & LOOPS or not _is_quoted(g, cell):
-        return -2
-    count = int64(longs_at(g, CONFIGURATIONS)[at + 3])
-    shortest = int64(text_states[state * TEXT_STATE_SIZE + TEXT_SHORTEST])
-    return min(int64(texts[text + MAX_LENGTH]) - count - shortest, budget)
-
-
-@kernel
-def slice_of(g: Array, state: int) -> int:
-    """Which plain tokens `state` allows for certain: those of at most so many code points.
-
-    All others that it allows are not plain; -1 where that cannot be told without a walk.
-    """
-    states, at = ints_at(g, STATES), state * STATE_SIZE
-    if states[at + SLICE] != 0:
-        return states[at + SLICE] - 1 - _NO_SLICE  # type: ignore[no-any-return]
-    budget: int = block_at(g[TOKENS])[PLAIN_BUDGET]
-    most, has_others = int64(-1), False
-    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
-        codes = _plain_codes(g, number)
-        most = max(most, codes)
-        has_others = has_others or codes == -2
-    if g[STATUS] != OK:
-        return -1
-    if (has_others and most < budget) or most < 1:
-        most = int64(-1)
-    states[at + SLICE] = most + 1 + _NO_SLICE
-    return most
-
-
-@kernel
-def _clipped(g: Array, number: int, is_sliced: bool) -> int:
-    """The count of configuration `number`, or one with the same tokens.
-
-    Neither end of a window matters that is farther away than the longest token reaches; with
-    `is_sliced` only tokens that are not plain are looked for.
-    """
-    configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
-    cell, count = configurations[at] & LOW_HALF, int64(configurations[at + 3])
-    op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
-    height: int = block_at(g[TOKENS])[HEIGHT]
-    if op == SPACE:
-        return 0 if argument - count > height else count
-    if op != TEXT:
-        return count
-    texts, text = longs_at(g, TEXTS), argument * TEXT_SIZE
-    low, high = texts[text + MIN_LENGTH], texts[text + MAX_LENGTH]
-    if is_sliced and texts[text + SPELLING] != RAW and _is_quoted(g, cell):
-        height = block_at(g[TOKENS])[STRING_REACH]
-    if high >= 0 and high - count <= height + g[REACH]:
-        return count
-    if count >= low:
-        return low  # type: ignore[no-any-return]
-    return 0 if low - count > height else count
-
-
-@kernel
-def canonical(g: Array, state: int) -> int:
-    """A state with the same mask as `state`, the same for many of them; 0 with a status.
-
-    The plain tokens that `slice_of` tells may differ.
-    """
-    states, at = ints_at(g, STATES), state * STATE_SIZE
-    if states[at + CANONICAL] != 0:
-        return states[at + CANONICAL]  # type: ignore[no-any-return]
-    configurations = longs_at(g, CONFIGURATIONS)
-    first = int64(states[at + START])
-    is_same, is_sliced = True, slice_of(g, state) >= 0
-    if g[STATUS] != OK:
-        return 0
-    for number in range(first, first + states[at + SIZE]):
-        is_same = is_same and _clipped(g, number, is_sliced) == configurations[WIDTH * number + 3]
-    found = state
-    if not is_same:
-        begin(g)
-        for number in range(first, first + states[at + SIZE]):
-            i = WIDTH * number
-            where, register, place = configurations[i], configurations[i + 1], configurations[i + 2]
-            add(g, where, register, place, _clipped(g, number, is_sliced))
-        if g[STATUS] != OK:
-            return 0
-        sort(g, g[FOUND_COUNT])
-        found = intern(g, g[FOUND_COUNT])
-    states[at + CANONICAL] = found
-    return found
 
 
 @inlined
@@ -273,7 +86,7 @@ def _descend(levels: Array, to: int, states: Array, state: int) -> None:
     poke(levels, to + LEVEL_STATE, state)
 
 
-@inlined
+@kernel
 def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     """(state, base, temporary bases in use) after an action during a walk."""
     levels = ints_at(g, LEVELS)
@@ -293,7 +106,7 @@ def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
     return keys[2 * base + 1], below, top
 
 
-@inlined
+@kernel
 def _allow_node(arrays: Arrays, node: int, count: int, mask: Array) -> int:
     """How many tokens are listed, with those of `node`; they are allowed."""
     first_token, token_ids, listed, room = arrays
@@ -347,150 +160,7 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     g[WALK_NODE], g[WALK_LISTED] = node, listed
 
 
-@kernel
-def _forget(g: Array) -> None:
-    """None; keeps no mask any more."""
-    states, index = ints_at(g, STATES), ints_at(g, MEMO + PAIR_INDEX)
-    for state in range(g[STATE_COUNT]):
-        states[state * STATE_SIZE + KEPT] = 0
-    for slot in range(g[MEMO + PAIR_INDEX + 1]):
-        index[slot] = 0
-    g[MEMO + PAIR_COUNT] = 0
-    g[MASK_COUNT] = 1
-
-
-@kernel
-def _can_keep(g: Array) -> bool:
-    """Whether there is room to keep one more mask; old ones go if there must not be more."""
-    words = g[MASK_COUNT] + block_at(g[TOKENS])[MASK_SIZE] + 2
-    if words > g[KEPT_MASKS + 1] and words > g[MAX_KEPT_WORDS]:
-        _forget(g)
-        words = g[MASK_COUNT] + block_at(g[TOKENS])[MASK_SIZE] + 2
-    keys = g[MEMO + PAIR_COUNT] + DEEPEST + 2
-    return (
-        has_room(g, KEPT_MASKS, words)
-        and has_room(g, MEMO, 2 * keys + 2)
-        and has_room(g, MEMO + PAIR_INDEX, 2 * keys)
-        and has_room(g, MEMO_VALUES, keys + 1)
-    )
-
-
-@kernel
-def kept(g: Array, state: int, base: int) -> int:
-    """Where the mask of a canonical state is kept; 0 nowhere."""
-    value = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT])
-    key = state
-    while value == LOOK:
-        bases = longs_at(g, BASES)
-        number = pair(g, MEMO, key, bases[2 * base + 1], False)
-        value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
-        key, base = number | _DEEPER, bases[2 * base]
-    return value
-
-
-@kernel
-def _keep(g: Array, state: int, base: int, mask: Array) -> None:
-    """None; keeps the mask of a walk that has ended. There is room (`_can_keep`)."""
-    bases, depth, below = longs_at(g, BASES), 0, base
-    while below != g[WALK_LOWEST]:
-        below = bases[2 * below]
-        depth += 1
-    if depth > DEEPEST:
-        return
-    states, values = ints_at(g, STATES), ints_at(g, MEMO_VALUES)
-    key, at = state, int64(-1)
-    for _ in range(depth):
-        if at < 0:
-            states[state * STATE_SIZE + KEPT] = LOOK
-        else:
-            values[at] = LOOK
-        count = g[MEMO + PAIR_COUNT]
-        at = pair(g, MEMO, key, bases[2 * base + 1], True)
-        if at > count:
-            values[at] = 0
-        key, base = at | _DEEPER, bases[2 * base]
-    where = _written(g, mask)
-    if at < 0:
-        states[state * STATE_SIZE + KEPT] = where
-    else:
-        values[at] = where
-
-
-@kernel
-def _written(g: Array, mask: Array) -> int:
-    """Where the mask of a walk is kept now, as (number of ids, ids), or (`WORDS`, words)."""
-    masks, listed = ints_at(g, KEPT_MASKS), ints_at(g, LISTED)
-    at, count = int64(g[MASK_COUNT]), g[WALK_LISTED]
-    if 2 * count < len(mask):
-        masks[at] = count
-        for i in range(count):
-            masks[at + 1 + i] = listed[i]
-        g[MASK_COUNT] += count + 1
-        return at
-    words = words_at(g, KEPT_MASKS)[at + 1 : at + 1 + len(mask)]
-    is_sliced = g[WALK_PLAIN] >= 0
-    for i in range(len(mask)):
-        words[i] = np.uint32(0) if is_sliced else mask[i]
-    if is_sliced:  # without the plain tokens, which may be others next time
-        for i in range(count):
-            allow(words, int64(listed[i]))
-    masks[at] = WORDS
-    return _same_words(g, at, len(mask))
-
-
-@kernel
-def _same_words(g: Array, at: int, size: int) -> int:
-    """Where the words of the mask at `at`, the last one, are kept; it goes if they were before."""
-    masks, values = ints_at(g, KEPT_MASKS), ints_at(g, MEMO_VALUES)
-    content = int64(0)
-    for i in range(at + 1, at + 1 + size):
-        content = mixed(content, masks[i])
-    count = g[MEMO + PAIR_COUNT]
-    number = pair(g, MEMO, content, _CONTENT, True)
-    if number <= count:
-        before = int64(values[number])
-        i = 0
-        while i <= size and masks[before + i] == masks[at + i]:
-            i += 1
-        if i > size:
-            return before
-    values[number] = at
-    g[MASK_COUNT] += size + 1
-    return at
-
-
-@kernel
-def _read(g: Array, at: int, plain: int, mask: Array) -> None:
-    """None; writes the mask that is kept at `at`, with the plain tokens of `plain` code points."""
-    masks = ints_at(g, KEPT_MASKS)
-    count = masks[at]
-    if count != WORDS:
-        begin_mask(g, plain, mask)
-        for i in range(count):
-            allow(mask, int64(masks[at + 1 + i]))
-        return
-    words = words_at(g, KEPT_MASKS)
-    if plain < 0:
-        for i in range(len(mask)):
-            mask[i] = words[at + 1 + i]
-        return
-    plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
-    for i in range(len(mask)):
-        mask[i] = plain_masks[first + i] | words[at + 1 + i]
-
-
-@kernel
-def begin_mask(g: Array, plain: int, mask: Array) -> None:
-    """None; allows the plain tokens of at most `plain` code points alone; -1 is none."""
-    if plain < 0:
-        mask[:] = np.uint32(0)
-        return
-    plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
-    for i in range(len(mask)):
-        mask[i] = plain_masks[first + i]
-
-
-@kernel
+@embedded
 def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> None:
     lay_out(g, state)
     if g[STATUS] != OK:
@@ -503,7 +173,7 @@ def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> Non
     g[WALK_STATE], g[WALK_NODE] = state, 0
 
 
-@kernel
+@embedded
 def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     """None; writes the tokens that are allowed at `position` to `mask`, uint32[words]; or a status.
 
@@ -520,9 +190,9 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
         return
     at = kept(g, state, base)
     if at > 0:
-        _read(g, at, plain, mask)
+        read(g, at, plain, mask)
     else:
-        if not _can_keep(g):
+        if not can_keep(g):
             return
         # what was asked for may have changed which state stands for the first
         if g[WALK_NODE] < 0 or g[WALK_STATE] != state:
@@ -535,7 +205,7 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
         _walk(g, trie, tokens[trie + 1], mask)
         if g[STATUS] != OK:
             return
-        _keep(g, state, base, mask)
+        keep(g, state, base, mask)
     if ints_at(g, STATES)[first * STATE_SIZE + ACCEPTS] and base == 0:
         tokens = block_at(g[TOKENS])
         for i in range(tokens[EOS + 1]):

@@ -13,7 +13,7 @@ from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.engine.limits import AutomatonLimits
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
 from sampler.grammar.engine.tokens import TokenTrie
-from sampler.kernels.grammar import courses, decoder, memory
+from sampler.kernels.grammar import decoder, found, memory
 
 ANYTHING = partial(TableDfa, [], [[1]], {1})
 
@@ -66,7 +66,7 @@ def mask_of(matcher, size):
 
 def test_kernels_and_programs_number_their_parts_alike():
     for op in programs.Op:
-        assert getattr(courses, op.name) == op
+        assert getattr(found, op.name) == op
     for spelling in programs.Spelling:
         assert getattr(decoder, spelling.name) == spelling
 

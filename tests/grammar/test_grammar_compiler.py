@@ -399,18 +399,38 @@ def test_another_backend_is_refused_by_name(vocabulary, monkeypatch):
         GrammarCompiler(vocabulary, backend="outlines")
 
 
+def run_script(script):
+    """What a process of its own writes to its standard error; it must end well."""
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
 def test_importing_grammars_loads_no_heavy_library():
-    check = (
+    script = (
         "import sys, sampler.grammar;"
         "heavy = {'jsonschema', 'outlines_core', 'tokenizers', 'numba', 'multiprocessing'};"
         "sys.exit(', '.join(heavy & sys.modules.keys()) or None)"
     )
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(
-        [sys.executable, "-c", check], env=environment, capture_output=True, text=True
+    assert run_script(script) == ""
+
+
+def test_a_process_that_has_grammars_ends_in_silence():
+    script = (
+        "from sampler.grammar import GrammarCompiler\n"
+        "class Bytes:\n"
+        "    size, eos_token_ids, special_token_ids = 257, (256,), frozenset([256])\n"
+        "    def token_bytes(self, token_id):\n"
+        "        return bytes([token_id]) if token_id < 256 else b''\n"
+        "compiler = GrammarCompiler(Bytes())\n"
+        "grammars = [compiler.compile_regex(f'a{n}') for n in range(4)]\n"
+        "matcher = grammars[0].matcher()\n"
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run_script(script) == ""
 
 
 @pytest.fixture

@@ -38,7 +38,12 @@ def test_events_are_server_sent_data_lines():
 
 
 def test_a_json_file_is_a_schema(tmp_path):
-    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": [1, 2]}},
+        "required": ["a"],
+        "additionalProperties": False,  # else there is no end of what the model may add
+    }
     file = tmp_path / "schema.json"
     file.write_text(json.dumps(schema))
     done = run("generate", "<|json|>", "--grammar", str(file), "-p", "seed=1", "-p", "top_k=50")

@@ -97,21 +97,21 @@ def test_a_grammar_that_another_thread_compiles_is_compiled_anew_in_a_forked_pro
         asked = {"inputs": "a", "parameters": {**body["parameters"], "grammar": grammar}}
         cache, backend = generator._grammars._cache, generator._grammars._backend
         amid, over = threading.Event(), threading.Event()
-        compile_pattern = backend.compile
+        compile_regex = backend.regex
 
         def slow_compile(*arguments):
-            with cache._lock, backend._changed:
+            with cache._lock, backend._lock:
                 amid.set()
                 over.wait()
-            return compile_pattern(*arguments)
+            return compile_regex(*arguments)
 
-        backend.compile = slow_compile
+        backend.regex = slow_compile
         answers = []
         thread = threading.Thread(target=lambda: answers.append(generator.generate(asked)))
         thread.start()
         amid.wait()
         fork()
-        del backend.compile
+        del backend.regex
         over.set()
         if child:
             thread.join()

@@ -131,8 +131,9 @@ def test_neighbours_with_and_without_a_grammar_change_nothing_for_each_other(mak
     ("grammar", "error"),
     [
         ({"type": "regex", "value": "("}, GrammarError),
-        ({"type": "regex", "value": "(?=a)b"}, UnsupportedSchemaError),
-        ({"type": "json", "value": {"not": {"type": "string"}}}, UnsupportedSchemaError),
+        ({"type": "regex", "value": "(?=a)b"}, GrammarError),
+        ({"type": "regex", "value": "(a)\\1"}, UnsupportedSchemaError),
+        ({"type": "json", "value": {"uniqueItems": True}}, UnsupportedSchemaError),
         ({"type": "json", "value": "example_value"}, SamplerError),
         ({"type": "json", "value": False}, GrammarError),
     ],
@@ -171,7 +172,7 @@ def test_a_grammar_that_fails_amid_a_text_fails_its_request_alone(
     )
 
     def method_that_fails(matcher, *arguments):
-        if matcher._grammar is failing:
+        if matcher.grammar is failing:
             raise fault
         return original(matcher, *arguments)
 
