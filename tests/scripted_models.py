@@ -5,6 +5,7 @@ The tokenizer has one token for each byte, with the byte as its id, so that a te
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ import numpy as np
 from example_tokenizers import byte_level_of
 from tokenizers import Tokenizer, pre_tokenizers
 
-from sampler import Vocabulary
+from sampler import Generator, Vocabulary
 
 WORDS = [b"the", b" cat", b"END", b"abc", b"\xf0\x9f", b"\x91\x8d", b"stop here"]
 TOKENS = [bytes([byte]) for byte in range(256)] + WORDS
@@ -181,6 +182,14 @@ class WithPromptLogits:
 
 def scheduler_threads() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name == "sampler-scheduler"]
+
+
+def wait_until_queued(generator: Generator, count: int) -> None:
+    """Returns when `count` prepared requests wait for a row."""
+    end = time.monotonic() + PATIENCE
+    while len(generator._scheduler._waiting) != count:
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
 
 
 def request(inputs: str = "a", **parameters: object) -> dict:

@@ -12,6 +12,7 @@ from scripted_models import (
     hash_model,
     request,
     scheduler_threads,
+    wait_until_queued,
     wire,
 )
 
@@ -230,6 +231,7 @@ def test_closing_the_generator_ends_tasks_with_an_error(make_generator):
             asyncio.create_task(read(generator.agenerate_stream(request("b", **LONG)))),
         ]
         await until(model.wait_for_call, 1)
+        await until(wait_until_queued, generator, 1)
         closing = asyncio.create_task(asyncio.to_thread(generator.close))
         model.let_go()
         await closing

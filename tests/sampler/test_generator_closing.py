@@ -17,6 +17,7 @@ from scripted_models import (
     hash_model,
     request,
     scheduler_threads,
+    wait_until_queued,
     wire,
 )
 
@@ -141,6 +142,7 @@ def test_closing_the_generator_ends_live_and_waiting_requests_with_an_error(make
     whole.start()
     model.allow(2)
     model.wait_for_call(3)
+    wait_until_queued(generator, 3)
     closer = threading.Thread(target=generator.close)
     closer.start()
     model.let_go()
