@@ -1,11 +1,20 @@
-"""What a grammar and its compile may take."""
+"""What work on grammars may take: time, memory, and how much of the interpreter's attention."""
 
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar.cache import check_wanted, never
 from sampler.limits import Limits
+
+_PIECES_A_LOOK = 32  # that are made between two looks at the clock
+_PIECE_BYTES = 512  # a term of a few parts, with what it has
+_UNDISTURBED = 0.02  # seconds of work before it gives way to other threads
+_STRETCH = 0.0005  # seconds of work after which it does so again
+_REST = 0.00005  # seconds
 
 
 def check_size(text: str, limits: Limits) -> None:
@@ -18,31 +27,97 @@ def check_size(text: str, limits: Limits) -> None:
 
 
 class Budget:
-    """The time and the size of one compile, counted from the making of this object.
+    """What one stretch of work may take, from the making of this object on.
 
-    `abandoned` says that nobody waits for it any more.
+    Inside of ``with budget:`` the work of this thread counts against it, whatever it calls:
+    `spend` and `check_time` say so. Where another budget is open already, that one goes on.
+
+    A long compile gives way: threads that decode need the interpreter for moments, again and again,
+    and would wait for its switch interval each time.
+
+    Parameters
+    ----------
+    seconds : wall-clock time, > 0
+    max_bytes : memory for what is made, an estimate
+    abandoned : says that nobody waits for it any more
     """
 
-    def __init__(self, limits: Limits, abandoned: Callable[[], bool] = never) -> None:
-        self._limits = limits
+    def __init__(
+        self, seconds: float, max_bytes: int, abandoned: Callable[[], bool] = never
+    ) -> None:
+        self._seconds = seconds
+        self._max_bytes = max_bytes
         self._abandoned = abandoned
-        self._deadline = time.monotonic() + limits.grammar_compile_seconds
+        now = time.monotonic()
+        self._deadline = now + seconds
+        self._rest_at = now + _UNDISTURBED
+        self._pieces = 0
+        self._next_look = _PIECES_A_LOOK
+
+    @classmethod
+    def of_compile(cls, limits: Limits, abandoned: Callable[[], bool] = never) -> Self:
+        """The budget of one compile."""
+        return cls(limits.grammar_compile_seconds, limits.grammar_compile_bytes, abandoned)
+
+    def __enter__(self) -> Self:
+        self._outer = _thread.budget
+        if self._outer is None:
+            _thread.budget = self
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _thread.budget = self._outer
+
+    def spend(self, pieces: int) -> None:
+        """None; see the function `spend`."""
+        self._pieces += pieces
+        if self._pieces >= self._next_look:
+            self._next_look = self._pieces + _PIECES_A_LOOK
+            size = self._pieces * _PIECE_BYTES
+            if size > self._max_bytes:
+                raise GrammarLimitError("bytes of the grammar compile", size, self._max_bytes)
+            self.check_time()
 
     def check_time(self) -> None:
-        """None; raises GrammarLimitError when the time is over.
-
-        And IncompleteGenerationError when nobody waits any more.
-        """
+        """None; see the function `check_time`."""
         check_wanted(self._abandoned)
-        if time.monotonic() > self._deadline:
-            seconds = self._limits.grammar_compile_seconds
-            raise GrammarLimitError("seconds of the grammar compile", f"> {seconds}", seconds)
+        now = time.monotonic()
+        if now > self._deadline:
+            raise GrammarLimitError(
+                "seconds of the grammar compile", f"> {self._seconds}", self._seconds
+            )
+        if now > self._rest_at:
+            time.sleep(_REST)
+            self._rest_at = time.monotonic() + _STRETCH
 
-    def check(self, regex: str | None) -> str | None:
-        """`regex` itself; raises GrammarLimitError when it is too long, or the time is over."""
-        self.check_time()
-        size = len(regex) if regex is not None else 0
-        limit = self._limits.max_grammar_bytes
-        if size > limit:
-            raise GrammarLimitError("size of the schema as a regular expression", size, limit)
-        return regex
+
+class _Thread(threading.local):
+    budget: Budget | None = None
+
+
+_thread = _Thread()
+
+
+def spend(pieces: int = 1) -> None:
+    """None; counts `pieces` of about half a kibibyte that this thread makes.
+
+    Raises
+    ------
+    GrammarLimitError : the budget that is open in this thread is spent
+    IncompleteGenerationError : nobody waits any more
+    """
+    budget = _thread.budget
+    if budget is not None:
+        budget.spend(pieces)
+
+
+def check_time() -> None:
+    """None; as `spend`, for work that keeps nothing."""
+    budget = _thread.budget
+    if budget is not None:
+        budget.check_time()

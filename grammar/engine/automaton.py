@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import GrammarError, GrammarLimitError
-from sampler.grammar.engine.limits import AutomatonLimits
+from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.spellable import check_cells
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.kernels.grammar import memory
 from sampler.kernels.grammar.matching import REINDEX, START, follow
+from sampler.limits import AutomatonLimits
 
 _DTYPES: dict[int, Any] = {
     **dict.fromkeys((memory.OPS, memory.FRAME_CLOSES, memory.BYTE_SETS), np.uint8),
@@ -158,7 +159,10 @@ class Automaton:
         GrammarLimitError : one of the limits is passed
         GrammarError : a program that breaks its promises
         """
-        status, request, needed = self._block[memory.STATUS : memory.NEEDED + 1].tolist()
+        with Budget(self._limits.step_seconds, self._limits.max_bytes):
+            self._serve(*self._block[memory.STATUS : memory.NEEDED + 1].tolist())
+
+    def _serve(self, status: int, request: int, needed: int) -> None:
         if status == memory.NEED_ROOM:
             self._grow(request, needed)
         elif status == memory.NEED_FRAME:

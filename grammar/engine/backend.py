@@ -43,10 +43,13 @@ class NativeBackend:
         """The grammar of what `pattern` matches as a whole."""
         check_size(pattern, self._limits)
         compile_kernels()
-        budget = Budget(self._limits, abandoned)
+        with Budget.of_compile(self._limits, abandoned):
+            return self._regex(pattern)
+
+    def _regex(self, pattern: str) -> CompiledGrammar:
         depth = self._limits.max_grammar_depth
         term = parse_regex(pattern, current_pool(), search=False, max_depth=depth)
-        text = text_of(term, Spelling.RAW, 0, None, budget)
+        text = text_of(term, Spelling.RAW, 0)
         if text is None:
             raise GrammarError("no text matches the regular expression")
         program = Program()
@@ -64,10 +67,9 @@ class NativeBackend:
     ) -> CompiledGrammar:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
         compile_kernels()
-        program, distinct_keys, warnings = translate_schema(
-            source, options, self._limits, abandoned=abandoned
-        )
-        return CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+        with Budget.of_compile(self._limits, abandoned):
+            program, distinct_keys, warnings = translate_schema(source, options, self._limits)
+            return CompiledGrammar(program, self._tokens, warnings, distinct_keys)
 
     @property
     def _tokens(self) -> TokenTrie:

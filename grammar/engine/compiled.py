@@ -9,11 +9,11 @@ from itertools import count
 from sampler.errors import GrammarError
 from sampler.grammar.engine.automaton import Automaton
 from sampler.grammar.engine.keys import KeyScanner
-from sampler.grammar.engine.limits import AutomatonLimits
 from sampler.grammar.engine.matcher import GrammarMatcher
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
+from sampler.limits import AutomatonLimits
 
 _blocks: "weakref.WeakKeyDictionary[TokenTrie, TokenBlock]" = weakref.WeakKeyDictionary()
 

@@ -33,20 +33,24 @@ class OutlinesBackend:
 
     def regex(self, pattern: str, abandoned: Callable[[], bool]) -> CompiledGrammar:
         """The grammar of what `pattern` matches as a whole."""
-        return self._compiled(translate_regex(pattern, self._limits), abandoned)
+        with Budget.of_compile(self._limits, abandoned):
+            translation = translate_regex(pattern, self._limits)
+        return self._compiled(translation, abandoned)
 
     def json_schema(
         self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
     ) -> CompiledGrammar:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
-        return self._compiled(translate_schema(source, options, self._limits), abandoned)
+        with Budget.of_compile(self._limits, abandoned):
+            translation = translate_schema(source, options, self._limits)
+        return self._compiled(translation, abandoned)
 
     def _compiled(self, translation: Translation, abandoned: Callable[[], bool]) -> CompiledGrammar:
         tree = self._tree
         quoted_tokens = self._quoted_tokens if translation.free_keys else None
         automaton = self._processes.compile(translation.regex, abandoned)
-        budget = Budget(self._limits)
-        return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings, budget)
+        with Budget.of_compile(self._limits, abandoned):
+            return CompiledGrammar(automaton, tree, quoted_tokens, translation.warnings)
 
     @cached_property
     def _tree(self) -> TokenTree:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sampler.errors import GrammarError
 from sampler.forking import call_in_children
 from sampler.grammar.bitmask import words_per_row
-from sampler.grammar.budget import Budget
+from sampler.grammar.budget import check_time
 from sampler.grammar.outlines.automaton import DEAD, Bools, ByteAutomaton, can_reach
 from sampler.grammar.outlines.distinct_keys import KeyScanner, QuotedTokens
 from sampler.grammar.outlines.matcher import GrammarMatcher
@@ -37,13 +37,12 @@ class CompiledGrammar:
         tree: TokenTree,
         quoted_tokens: QuotedTokens | None = None,
         warnings: Sequence[str] = (),
-        budget: Budget | None = None,
     ) -> None:
         self.automaton = automaton
         self.tree = tree
         self.quoted_tokens = quoted_tokens
         self.warnings = list(warnings)
-        self.completable = _completable(automaton, tree, budget)
+        self.completable = _completable(automaton, tree)
         if not self.completable[automaton.initial]:
             raise GrammarError("the tokens of this vocabulary cannot spell any matching text")
         self._words = words_per_row(tree.vocab_size)
@@ -100,7 +99,7 @@ class CompiledGrammar:
         return state if state != DEAD and self.completable[state] else DEAD
 
 
-def _completable(automaton: ByteAutomaton, tree: TokenTree, budget: Budget | None) -> Bools:
+def _completable(automaton: ByteAutomaton, tree: TokenTree) -> Bools:
     """``bool[states]``: whether tokens of `tree` lead from a state to an accepting one.
 
     A vocabulary with a token for every single byte in use can spell whatever bytes can; others
@@ -110,8 +109,7 @@ def _completable(automaton: ByteAutomaton, tree: TokenTree, budget: Budget | Non
         return np.ones(len(automaton.accepting), dtype=np.bool_)
     sources, targets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for state in range(len(automaton.accepting)):
-        if budget is not None:
-            budget.check_time()
+        check_time()
         reached = np.unique(automaton.walk(state, tree)[1])
         sources.append(np.full(len(reached), state))
         targets.append(reached)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from sampler.errors import GrammarError
+from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar import characters
-from sampler.grammar.budget import check_size
+from sampler.grammar.budget import check_size, check_time
 from sampler.grammar.outlines.pattern import parse_pattern
 from sampler.grammar.outlines.pattern_regex import (
     any_of,
@@ -30,6 +30,21 @@ class Translation:
     regex: str
     warnings: list[str] = field(default_factory=list)
     free_keys: bool = False
+
+
+def checked_size(regex: str | None, limits: Limits) -> str | None:
+    """`regex` itself.
+
+    Raises
+    ------
+    GrammarLimitError : it is too long, or the time of the compile is over
+    """
+    check_time()
+    size = len(regex) if regex is not None else 0
+    if size > limits.max_grammar_bytes:
+        what = "size of the schema as a regular expression"
+        raise GrammarLimitError(what, size, limits.max_grammar_bytes)
+    return regex
 
 
 def translate_regex(pattern: str, limits: Limits) -> Translation:

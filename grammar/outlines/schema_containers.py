@@ -6,12 +6,13 @@ from typing import Any
 
 from sampler.errors import UnsupportedSchemaError
 from sampler.grammar import characters
-from sampler.grammar.budget import Budget
 from sampler.grammar.outlines.pattern_regex import any_of, literal, repeated, spell_text
+from sampler.grammar.outlines.regex_grammar import checked_size
 from sampler.grammar.outlines.schema_document import Schema
 from sampler.grammar.outlines.schema_flatten import Flat
 from sampler.grammar.outlines.schema_layout import Layout
 from sampler.grammar.outlines.schema_strings import json_literal
+from sampler.limits import Limits
 
 _KEY_CHARACTERS = characters.difference(
     characters.ALL, characters.union(((0, 0x1F), *characters.of('"\\')))
@@ -37,13 +38,13 @@ class Containers:
     def __init__(
         self,
         layout: Layout,
-        budget: Budget,
+        limits: Limits,
         warnings: dict[str, None],
         any_value: Callable[[int], str],
         value: Callable[[Schema, int], str | None],
     ) -> None:
         self._layout = layout
-        self._budget = budget
+        self._limits = limits
         self._warnings = warnings
         self._any_value = any_value
         self._value = value
@@ -227,7 +228,7 @@ class Containers:
             tail = f"(?:{tail})?"
         both = f"{left}{tail}"
         must_have_left = any(member.required for member in members[:middle])
-        return self._budget.check(both if must_have_left else any_of([both, right]))
+        return checked_size(both if must_have_left else any_of([both, right]), self._limits)
 
 
 def _item_schemas(flat: Flat) -> tuple[list[Schema], Schema]:

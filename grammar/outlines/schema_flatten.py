@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sampler.errors import UnsupportedSchemaError
-from sampler.grammar.budget import Budget
+from sampler.grammar.budget import check_time
 from sampler.grammar.outlines.schema_document import Schema, SchemaDocument
 from sampler.grammar.outlines.schema_keywords import ANNOTATIONS, TYPES, assertions
 
@@ -47,9 +47,8 @@ class Flat:
 class Flattener:
     """Flattens the subschemas of one document."""
 
-    def __init__(self, document: SchemaDocument, budget: Budget) -> None:
+    def __init__(self, document: SchemaDocument) -> None:
         self._document = document
-        self._budget = budget
         self._known: dict[int, Flat | None] = {}
         self._open: set[int] = set()
 
@@ -94,7 +93,7 @@ class Flattener:
         self._document.register(others, self._document.pointer(schema))
         valid = []
         for value in values:
-            self._budget.check_time()
+            check_time()
             if self._document.is_valid(value, others):
                 valid.append(value)
         return valid
@@ -209,7 +208,7 @@ class Flattener:
 
     def disjoint(self, left: Flat, right: Flat) -> bool:
         """Whether it is certain that no value is valid under both."""
-        self._budget.check_time()
+        check_time()
         if left.values is not None or right.values is not None:
             one, other = (left, right) if left.values is not None else (right, left)
             made = self._document.register(other.keywords, next(iter(other.where.values()), ""))

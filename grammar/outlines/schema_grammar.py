@@ -16,10 +16,9 @@ from sampler.errors import (
     GrammarLimitError,
     UnsupportedSchemaError,
 )
-from sampler.grammar.budget import Budget
 from sampler.grammar.outlines import schema_numbers
 from sampler.grammar.outlines.pattern_regex import any_of
-from sampler.grammar.outlines.regex_grammar import Translation
+from sampler.grammar.outlines.regex_grammar import Translation, checked_size
 from sampler.grammar.outlines.schema_containers import Containers
 from sampler.grammar.outlines.schema_document import Schema, SchemaDocument
 from sampler.grammar.outlines.schema_flatten import Flat, Flattener, constrains
@@ -75,15 +74,12 @@ def translate_schema(source: str, options: SchemaOptions, limits: Limits) -> Tra
 class _Translator:
     def __init__(self, source: str, options: SchemaOptions, limits: Limits) -> None:
         self.document = SchemaDocument(source, options.formats)
-        self.budget = Budget(limits)
-        self.flattener = Flattener(self.document, self.budget)
+        self.flattener = Flattener(self.document)
         self.layout = Layout(options.whitespace)
         self.options = options
         self.limits = limits
         self.warnings: dict[str, None] = {}
-        self.containers = Containers(
-            self.layout, self.budget, self.warnings, self.any_value, self.value
-        )
+        self.containers = Containers(self.layout, limits, self.warnings, self.any_value, self.value)
         self._open: set[int] = set()
         self._known: dict[tuple[int, int], str | None] = {}
 
@@ -126,7 +122,7 @@ class _Translator:
             regex = None if flat is None else self.flat_value(flat, level)
         finally:
             self._open.discard(id(schema))
-        return self.budget.check(regex)
+        return checked_size(regex, self.limits)
 
     def flat_value(self, flat: Flat, level: int) -> str | None:
         if flat.values is not None:

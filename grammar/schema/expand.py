@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from sampler.errors import GrammarLimitError, UnsupportedSchemaError
-from sampler.grammar.budget import Budget
+from sampler.grammar.budget import check_time
 from sampler.grammar.schema.demands import Demands
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emptiness import Emptiness
@@ -36,7 +36,6 @@ class Expander:
     ----------
     documents : where the schemas stand
     texts : makes languages of texts
-    budget : what the compile may still take
     keys_may_run_out : see `Objects`
 
     Attributes
@@ -45,14 +44,11 @@ class Expander:
     everything : the node of all values
     """
 
-    def __init__(
-        self, documents: Documents, texts: Texts, budget: Budget, keys_may_run_out: bool = False
-    ) -> None:
+    def __init__(self, documents: Documents, texts: Texts, keys_may_run_out: bool = False) -> None:
         self._documents = documents
         self._texts = texts
-        self._budget = budget
-        self._nodes = Nodes(documents, budget)
-        self._evaluator = Evaluator(documents, texts.matches, budget)
+        self._nodes = Nodes(documents)
+        self._evaluator = Evaluator(documents, texts.matches)
         self._schemas = Demands(documents, self._evaluator.allows, texts.formats)
         self._emptiness = Emptiness(self)
         self._arrays = Arrays(documents, self._nodes)
@@ -106,7 +102,7 @@ class Expander:
         options = [self._documents.place(part) for part in schema.get("oneOf")]
         siblings = self._siblings(schema)
         for one, other in combinations(options, 2):
-            self._budget.check_time()
+            check_time()
             if not self.is_empty(self._nodes.of((one, other))) and not (
                 siblings and self.is_empty(self._nodes.of((siblings, one, other)))
             ):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sampler.errors import GrammarError, GrammarLimitError
-from sampler.grammar.budget import Budget
+from sampler.grammar.budget import check_time
 from sampler.grammar.schema.document import FALSE, Documents, Schema
 from sampler.grammar.schema.keywords import KEYWORDS
 from sampler.grammar.schema.shapes import Node
@@ -22,9 +22,8 @@ class Nodes:
     nothing : the node of no value; each conjunction with a schema ``false`` is this one
     """
 
-    def __init__(self, documents: Documents, budget: Budget) -> None:
+    def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._budget = budget
         self._known: dict[tuple[Schema, ...], Node] = {}
         self._single: dict[Schema, Node] = {}
         self._constants: dict[str, Schema] = {}
@@ -51,7 +50,7 @@ class Nodes:
         if node is None:
             if len(self._known) >= MAX_NODES:
                 raise GrammarLimitError("combined schemas", len(self._known) + 1, MAX_NODES)
-            self._budget.check_time()
+            check_time()
             node = self._known[key] = Node(len(self._known), key)
         return node
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.schema.merge import Condition, Numbers, Strings
 from sampler.grammar.text.derivatives import matches
@@ -24,7 +23,6 @@ class Texts:
     ----------
     spelling : of the characters of strings and keys, and whether 5.0 is written for 5
     asserts_formats : whether `format` is enforced
-    budget : what the compile may still take
 
     Attributes
     ----------
@@ -32,9 +30,8 @@ class Texts:
     any_term : all texts
     """
 
-    def __init__(self, spelling: Spelling, asserts_formats: bool, budget: Budget) -> None:
+    def __init__(self, spelling: Spelling, asserts_formats: bool) -> None:
         self._spelling = spelling
-        self._budget = budget
         self._pool = current_pool()
         self._matches: dict[tuple[Condition, str], bool] = {}
         self._conditions: dict[tuple[str, str], Term] = {}
@@ -95,7 +92,7 @@ class Texts:
 
     def is_empty(self, term: Term) -> bool:
         """Whether `term` has no text."""
-        return is_empty(term, self._budget)
+        return is_empty(term)
 
     def matches(self, condition: Condition, text: str) -> bool:
         """Whether `text` meets `condition`; formats that are not enforced are always met."""
@@ -112,7 +109,7 @@ class Texts:
         """The texts of `term` with a length from `least` to `most`, or None if there are none."""
         key = term, least, most
         if key not in self._texts:
-            self._texts[key] = text_of(term, self._spelling, least, most, self._budget)
+            self._texts[key] = text_of(term, self._spelling, least, most)
         return self._texts[key]
 
     def strings(self, strings: Strings) -> Text | None:
@@ -132,7 +129,7 @@ class Texts:
                 (Numbers, numbers, listed, self._spelling),
                 lambda: self.either([*map(self._numbers_term, numbers), *self._listed(listed)]),
             )
-            self._numbers[key] = text_of(term, Spelling.RAW, 0, None, self._budget)
+            self._numbers[key] = text_of(term, Spelling.RAW, 0, None)
         return self._numbers[key]
 
     def _listed(self, numbers: tuple[str, ...]) -> list[Term]:
@@ -167,7 +164,7 @@ class Texts:
 
     def dfa(self, term: Term) -> TextDfa:
         """The automaton of `term`."""
-        return dfa_of(term, self._budget)
+        return dfa_of(term)
 
 
 def _one_value(value: Fraction) -> Interval:

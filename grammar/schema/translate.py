@@ -5,12 +5,11 @@ refused here: a document with keywords that are not always supported is looked a
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
-from sampler.grammar.cache import never
 from sampler.grammar.engine.program import Program, Spelling
 from sampler.grammar.schema.demands import numbers_under
 from sampler.grammar.schema.document import Documents
@@ -19,7 +18,6 @@ from sampler.grammar.schema.expand import Expander
 from sampler.grammar.schema.layout import LONGEST_RUN, Layout
 from sampler.grammar.schema.merge import Condition
 from sampler.grammar.schema.options import SchemaOptions
-from sampler.grammar.schema.shapes import Node, Value
 from sampler.grammar.schema.texts import Texts
 from sampler.grammar.text.formats import NARROWED
 from sampler.grammar.text.numbers import narrowed
@@ -61,40 +59,12 @@ class Translation(NamedTuple):
     warnings: list[str]
 
 
-class _RenewableBudget(Budget):
-    """A budget for more than one stretch of work."""
-
-    def renew(self) -> None:
-        """None; the time begins again, for whoever follows a text."""
-        self.__init__(self._limits)  # type: ignore[misc]
-
-
-class _Later:
-    """The values of nodes, for whoever writes cells.
-
-    Each may take the time of a compile: most are asked for while texts are followed, long after it.
-    """
-
-    def __init__(self, expander: Expander, budget: _RenewableBudget) -> None:
-        self._expander = expander
-        self._budget = budget
-
-    @property
-    def root(self) -> Node:
-        return self._expander.root
-
-    def expand(self, node: Node) -> Value:
-        self._budget.renew()
-        return self._expander.expand(node)
-
-
 def translate_schema(
     source: str,
     options: SchemaOptions,
     limits: Limits,
     *,
     keys_may_run_out: bool = False,
-    abandoned: Callable[[], bool] = never,
 ) -> Translation:
     """The program of the texts that the schema `source` (canonical JSON) allows.
 
@@ -105,7 +75,6 @@ def translate_schema(
     limits : of the compile
     keys_may_run_out : whether whoever runs the program keeps off keys that cannot be completed to
         one that the object does not have yet; else objects with such keys are refused
-    abandoned : whether nobody waits for it any more
 
     Raises
     ------
@@ -114,16 +83,14 @@ def translate_schema(
     GrammarLimitError : larger than a limit
     """
     try:
-        budget = _RenewableBudget(limits, abandoned)
-        return _translate(source, options, budget, keys_may_run_out)
+        with Budget.of_compile(limits):
+            return _translate(source, options, keys_may_run_out)
     except RecursionError as error:
         what, limit = "nesting of the schema, references followed", limits.max_grammar_depth
         raise GrammarLimitError(what, f"> {limit}", limit) from error
 
 
-def _translate(
-    source: str, options: SchemaOptions, budget: "_RenewableBudget", keys_may_run_out: bool
-) -> Translation:
+def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> Translation:
     root, warnings = json.loads(source), list[str]()
     is_untyped = isinstance(root, dict) and "properties" in root and "type" not in root
     if options.object_root and is_untyped:
@@ -131,13 +98,13 @@ def _translate(
         root["type"] = "object"
     documents = Documents(root, options.registry)
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
-    texts = Texts(spelling, options.formats == "assert", budget)
-    expander = Expander(documents, texts, budget, keys_may_run_out)
+    texts = Texts(spelling, options.formats == "assert")
+    expander = Expander(documents, texts, keys_may_run_out)
     if _has_to_be_checked(documents, texts):
         expander.check()
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
-    program = write_program(_Later(expander, budget), Layout(options.whitespace), spelling)
+    program = write_program(expander, Layout(options.whitespace), spelling)
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     warnings += _narrowed_numbers(documents, spelling)
     return Translation(program, True, warnings)

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 
 from sampler.errors import GrammarLimitError
 from sampler.forking import call_in_children
-from sampler.grammar.budget import Budget
 from sampler.grammar.text.derivatives import alphabet, row
 from sampler.grammar.text.emptiness import is_empty, shortest_length
 from sampler.grammar.text.growth import PLAIN, grows, takes_plain_text
@@ -43,7 +42,7 @@ class TextDfa:
     start : the first state; 0 if the language is empty
     """
 
-    def __init__(self, term: Term, budget: Budget | None = None) -> None:
+    def __init__(self, term: Term) -> None:
         self._partition = alphabet(term)
         self.class_starts = self._partition.starts
         self.class_ids = self._partition.ids
@@ -59,15 +58,15 @@ class TextDfa:
         self._has_any_length: bool | None = None
         self._renew_lock()
         call_in_children(self._renew_lock)
-        self.start = self._state(term, budget)
+        self.start = self._state(term)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
-    def _state(self, term: Term, budget: Budget | None = None) -> int:
+    def _state(self, term: Term) -> int:
         known = self._states.get(term)
         if known is None:
-            if is_empty(term, budget):
+            if is_empty(term):
                 known = 0
             else:
                 known = len(self._terms)
@@ -198,10 +197,10 @@ class TextDfa:
 _shared: WeakValueDictionary[Term, TextDfa] = WeakValueDictionary()
 
 
-def dfa_of(term: Term, budget: Budget | None = None) -> TextDfa:
+def dfa_of(term: Term) -> TextDfa:
     """The automaton of `term`, the same one for everybody as long as anybody has it."""
     known = _shared.get(term)
-    return known or _shared.setdefault(term, TextDfa(term, budget))
+    return known or _shared.setdefault(term, TextDfa(term))
 
 
 def text_of(
@@ -209,7 +208,6 @@ def text_of(
     spelling: "Spelling",
     min_length: int = 0,
     max_length: int | None = None,
-    budget: Budget | None = None,
 ) -> "Text | None":
     """The texts of `term` of a length in a window, or None if there are none.
 
@@ -220,7 +218,6 @@ def text_of(
     term : the language; its pool keeps the automaton for the next one who asks
     spelling : how the characters are written
     min_length, max_length : in code points; `max_length` None is no maximum
-    budget : what may be taken to tell whether there are any; None is the default
 
     Raises
     ------
@@ -237,11 +234,11 @@ def text_of(
         max_length = None
     if term.shortest >= min_length:
         min_length = 0
-    dfa = dfa_of(term, budget)
+    dfa = dfa_of(term)
     if (min_length, max_length) == (0, None):
         return Text(dfa, spelling) if dfa.start else None
     if not dfa.has_any_length:
-        dfa = dfa_of(term & pool.repeat(pool.character, min_length, max_length), budget)
+        dfa = dfa_of(term & pool.repeat(pool.character, min_length, max_length))
         return Text(dfa, spelling) if dfa.start else None
     if max_length is not None and max(min_length, dfa.shortest(dfa.start)) > max_length:
         return None

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from sampler.errors import GrammarLimitError
-from sampler.grammar.budget import Budget
+from sampler.grammar.budget import check_time
 from sampler.grammar.text.derivatives import row
 from sampler.grammar.text.term_kinds import Alternation, Concat, Intersection, Repeat, chain
 from sampler.grammar.text.terms import MAX_WORK, Term, bounded_work
@@ -23,7 +23,7 @@ MAX_STEPS = 20_000  # derivatives looked at to decide one question
 _STEPS_A_LOOK = 64  # derivatives between two looks at the clock
 
 
-def is_empty(term: Term, budget: Budget | None = None) -> bool:
+def is_empty(term: Term) -> bool:
     """Whether `term` has no text.
 
     Raises
@@ -32,7 +32,7 @@ def is_empty(term: Term, budget: Budget | None = None) -> bool:
     """
     known = _known(term)
     if known is None:
-        known = term.emptiness = _decide(term, budget)
+        known = term.emptiness = _decide(term)
     return known
 
 
@@ -56,18 +56,18 @@ def _is_window(term: Intersection) -> bool:
     return other.is_exact and windows[0].shortest <= other.shortest <= windows[0].longest
 
 
-def _decide(term: Term, budget: Budget | None) -> bool:
+def _decide(term: Term) -> bool:
     if isinstance(term, Alternation):
-        return all(is_empty(part, budget) for part in term.parts)
+        return all(is_empty(part) for part in term.parts)
     if isinstance(term, Concat):
-        return any(is_empty(part, budget) for part in chain(term))
+        return any(is_empty(part) for part in chain(term))
     if isinstance(term, Repeat):
-        return is_empty(term.inner, budget)
+        return is_empty(term.inner)
     with bounded_work(MAX_WORK):
-        return _search(term, budget)
+        return _search(term)
 
 
-def _search(root: Term, budget: Budget | None) -> bool:
+def _search(root: Term) -> bool:
     """`is_empty` by looking at derivatives; what is found out is kept on all of them."""
     order = count(1)
     reached_from: dict[Term, Term | None] = {root: None}
@@ -81,7 +81,7 @@ def _search(root: Term, budget: Budget | None) -> bool:
         if term in done:
             continue
         done.add(term)
-        _spend(len(done), budget)
+        _spend(len(done))
         for part in _next(term)[1]:
             if part in reached_from:
                 continue
@@ -121,11 +121,11 @@ def _mark_filled(term: Term | None, reached_from: dict[Term, Term | None]) -> No
         term = reached_from[term]
 
 
-def _spend(steps: int, budget: Budget | None) -> None:
+def _spend(steps: int) -> None:
     if steps > MAX_STEPS:
         raise GrammarLimitError("steps to see whether any text is possible", steps, MAX_STEPS)
-    if budget is not None and steps % _STEPS_A_LOOK == 0:
-        budget.check_time()
+    if steps % _STEPS_A_LOOK == 0:
+        check_time()
 
 
 def shortest_length(term: Term) -> int:
@@ -149,7 +149,7 @@ def _shortest_length(term: Term) -> int:
             return int(bound)
         step, parts = _next(at)
         length = lengths[at] + step
-        _spend(len(lengths), None)
+        _spend(len(lengths))
         for part in parts:
             if lengths.get(part, length + 1) > length and part is not term.pool.empty:
                 lengths[part] = length
@@ -180,7 +180,7 @@ def _texts_of(term: Term, limit: int) -> list[str] | None:
         for text, at in level:
             partition, targets = row(at)
             steps += 1
-            _spend(steps, None)
+            _spend(steps)
             for number, target in enumerate(targets):
                 if is_empty(target):
                     continue

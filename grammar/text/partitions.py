@@ -14,10 +14,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from sampler.grammar.budget import spend
 from sampler.grammar.characters import Ranges
 
 Event = tuple[int, int]  # a code point, and what is added to the label from there on
 
+_RUNS_OF_A_PIECE = 16  # that take the memory `spend` counts by
 _FIRST_SURROGATE, _BEYOND_SURROGATES, _BEYOND_LAST = 0xD800, 0xE000, 0x110000
 
 
@@ -118,6 +120,7 @@ class Partitions:
         """The common refinement, and for each of its classes the one of `left` and of `right`."""
         known = self._refinements.get((left, right))
         if known is None:
+            spend(1 + (len(left.starts) + len(right.starts)) // _RUNS_OF_A_PIECE)
             refined = self.of_runs(*_merged(left, right))
             known = refined, refined.projection(left), refined.projection(right)
             self._refinements[left, right] = known

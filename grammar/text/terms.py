@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar import characters
+from sampler.grammar.budget import spend
 from sampler.grammar.characters import Ranges
 from sampler.grammar.text.partitions import Partitions
 from sampler.grammar.text.term_kinds import (
@@ -77,6 +78,7 @@ def bounded_work(limit: float) -> Iterator[None]:
 
 def _count_work(parts: set[Term]) -> None:
     if len(parts) > _FEW_PARTS:
+        spend(len(parts) // _FEW_PARTS)
         _work.left -= len(parts)
         if _work.left < 0:
             raise GrammarLimitError("work on a language of texts", f"> {MAX_WORK}", MAX_WORK)
@@ -118,6 +120,7 @@ class TermPool:
         """The term kept under `key`, made by `make` the first time."""
         known = self._terms.get(key)
         if known is None:
+            spend()
             known = self._terms.setdefault(key, make())
         return known  # type: ignore[return-value]
 

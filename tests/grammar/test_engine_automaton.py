@@ -10,10 +10,10 @@ from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar import allocate_token_bitmask
 from sampler.grammar.engine import program as programs
 from sampler.grammar.engine.compiled import CompiledGrammar
-from sampler.grammar.engine.limits import AutomatonLimits
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
 from sampler.grammar.engine.tokens import TokenTrie
 from sampler.kernels.grammar import decoder, found, memory
+from sampler.limits import AutomatonLimits
 
 ANYTHING = partial(TableDfa, [], [[1]], {1})
 

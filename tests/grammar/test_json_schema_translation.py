@@ -12,7 +12,6 @@ from sampler.errors import (
     InvalidParameterError,
     UnsupportedSchemaError,
 )
-from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import UNWRITTEN, Spelling
 from sampler.grammar.schema import SchemaOptions, translate_schema
 from sampler.grammar.schema.document import Documents
@@ -36,9 +35,8 @@ def accepts(translation, text):
 
 
 def expander_of(schema):
-    budget = Budget(Limits())
-    texts = Texts(Spelling.CANONICAL, asserts_formats=True, budget=budget)
-    return Expander(Documents(schema), texts, budget)
+    texts = Texts(Spelling.CANONICAL, asserts_formats=True)
+    return Expander(Documents(schema), texts)
 
 
 # Refusals.

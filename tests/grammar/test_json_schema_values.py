@@ -11,10 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.errors import GrammarError, UnsupportedSchemaError
-from sampler.grammar.budget import Budget
 from sampler.grammar.schema.document import Documents
 from sampler.grammar.schema.evaluate import Evaluator
-from sampler.limits import Limits
 
 SUITE = Path(__file__).parents[2].parent / "shared" / "json-schema-test-suite"
 _DRAFT_4 = "http://json-schema.org/draft-04/schema#"
@@ -26,7 +24,6 @@ def is_valid(schema, value, registry=None):
     evaluator = Evaluator(
         documents,
         lambda condition, text: condition.keyword == "format" or condition.value in text,
-        Budget(Limits()),
     )
     return evaluator.allows(documents.root, value)
 
