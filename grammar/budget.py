@@ -1,5 +1,6 @@
 """What work on grammars may take: time, memory, and how much of the interpreter's attention."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -7,14 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from sampler.errors import GrammarLimitError
+from sampler.forking import call_in_children
 from sampler.grammar.cache import check_wanted, never
 from sampler.limits import Limits
 
 _PIECES_A_LOOK = 32  # that are made between two looks at the clock
 _PIECE_BYTES = 512  # a term of a few parts, with what it has
-_UNDISTURBED = 0.02  # seconds of work before it gives way to other threads
-_STRETCH = 0.0005  # seconds of work after which it does so again
-_REST = 0.00005  # seconds
+_SWITCH_SECONDS = 0.0002  # how long others wait for the interpreter while grammars are worked on
 
 
 def check_size(text: str, limits: Limits) -> None:
@@ -32,8 +32,8 @@ class Budget:
     Inside of ``with budget:`` the work of this thread counts against it, whatever it calls:
     `spend` and `check_time` say so. Where another budget is open already, that one goes on.
 
-    A long compile gives way: threads that decode need the interpreter for moments, again and again,
-    and would wait for its switch interval each time.
+    While it is open, Python's threads take turns more often than otherwise: those that decode need
+    the interpreter for moments, again and again, and would wait for 5 ms each time.
 
     Parameters
     ----------
@@ -48,9 +48,7 @@ class Budget:
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._abandoned = abandoned
-        now = time.monotonic()
-        self._deadline = now + seconds
-        self._rest_at = now + _UNDISTURBED
+        self._deadline = time.monotonic() + seconds
         self._pieces = 0
         self._next_look = _PIECES_A_LOOK
 
@@ -63,6 +61,7 @@ class Budget:
         self._outer = _thread.budget
         if self._outer is None:
             _thread.budget = self
+            _switching.begin()
         return self
 
     def __exit__(
@@ -72,6 +71,8 @@ class Budget:
         trace: TracebackType | None,
     ) -> None:
         _thread.budget = self._outer
+        if self._outer is None:
+            _switching.end()
 
     def spend(self, pieces: int) -> None:
         """None; see the function `spend`."""
@@ -86,14 +87,41 @@ class Budget:
     def check_time(self) -> None:
         """None; see the function `check_time`."""
         check_wanted(self._abandoned)
-        now = time.monotonic()
-        if now > self._deadline:
+        if time.monotonic() > self._deadline:
             raise GrammarLimitError(
                 "seconds of the grammar compile", f"> {self._seconds}", self._seconds
             )
-        if now > self._rest_at:
-            time.sleep(_REST)
-            self._rest_at = time.monotonic() + _STRETCH
+
+
+class _Switching:
+    """How often Python's threads take turns: more often while any budget is open."""
+
+    def __init__(self) -> None:
+        self._begin_anew()
+        call_in_children(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """With nothing open: at first, and in a forked process."""
+        self._lock = threading.Lock()
+        self._open = 0
+
+    def begin(self) -> None:
+        """None; one more that is open."""
+        with self._lock:
+            self._open += 1
+            if self._open == 1:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._before, _SWITCH_SECONDS))
+
+    def end(self) -> None:
+        """None; one less. Whoever has set another interval meanwhile is not overruled."""
+        with self._lock:
+            self._open -= 1
+            if self._open == 0 and sys.getswitchinterval() <= _SWITCH_SECONDS:
+                sys.setswitchinterval(self._before)
+
+
+_switching = _Switching()
 
 
 class _Thread(threading.local):

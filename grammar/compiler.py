@@ -13,6 +13,7 @@ from sampler.errors import (
     InvalidParameterError,
     UnsupportedSchemaError,
 )
+from sampler.grammar.budget import Budget
 from sampler.grammar.cache import GrammarCache, check_wanted, never
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.python_types import schema_of
@@ -135,7 +136,7 @@ class GrammarCompiler:
         InvalidParameterError : an option that does not exist
         """
         options = SchemaOptions(whitespace, property_order, spelling, formats, registry)
-        return self._schema(load_schema(schema_of(schema), self._limits), options, never)
+        return self._schema(schema_of(schema), options, never)
 
     def compile_cfg(self, text: str) -> AnyGrammar:
         """The grammar of a context-free language; not supported yet.
@@ -172,7 +173,7 @@ class GrammarCompiler:
         if kind == "json_object" and (value is None or value == {}):
             value = {"type": "object"}
         options = SchemaOptions(object_root=True)
-        return self._schema(load_schema(value, self._limits), options, cancelled)
+        return self._schema(value, options, cancelled)
 
     def _regex(self, pattern: str, cancelled: Callable[[], bool]) -> AnyGrammar:
         def make(abandoned: Callable[[], bool]) -> AnyGrammar:
@@ -181,8 +182,11 @@ class GrammarCompiler:
         return self._cache.get(("regex", pattern), self._while_open(make), cancelled)
 
     def _schema(
-        self, source: str, options: SchemaOptions, cancelled: Callable[[], bool]
+        self, schema: Any, options: SchemaOptions, cancelled: Callable[[], bool]
     ) -> AnyGrammar:
+        with Budget.of_compile(self._limits, cancelled):
+            source = load_schema(schema, self._limits)
+
         def make(abandoned: Callable[[], bool]) -> AnyGrammar:
             return self._backend.json_schema(source, options, abandoned)
 

@@ -1,5 +1,6 @@
 """What work on grammars may take, and that it gives way to other threads."""
 
+import sys
 import threading
 import types
 
@@ -14,10 +15,9 @@ PLENTY = 1 << 30
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only the test moves; `rests` are the times that were slept."""
-    clock = types.SimpleNamespace(now=100.0, rests=[])
+    """A clock that only the test moves."""
+    clock = types.SimpleNamespace(now=100.0)
     clock.monotonic = lambda: clock.now
-    clock.sleep = clock.rests.append
     monkeypatch.setattr(budget, "time", clock)
     return clock
 
@@ -81,13 +81,32 @@ def test_a_budget_is_that_of_its_thread():
     assert len(failed) == 1
 
 
-def test_short_work_is_not_disturbed_and_long_work_rests_again_and_again(clock):
-    with Budget(5.0, PLENTY):
-        for _ in range(19):
-            clock.now += 0.001
-            check_time()
-        assert clock.rests == []
-        for _ in range(10):
-            clock.now += 0.001
-            check_time()
-        assert len(clock.rests) >= 8
+def test_threads_take_turns_more_often_while_budgets_are_open():
+    usual = sys.getswitchinterval()
+    first, second = Budget(60.0, PLENTY), Budget(60.0, PLENTY)
+    inside, leave = threading.Event(), threading.Event()
+
+    def work():
+        with second:
+            inside.set()
+            leave.wait(60)
+
+    other = threading.Thread(target=work)
+    with first:
+        assert sys.getswitchinterval() < 0.001
+        other.start()
+        inside.wait(60)
+    assert sys.getswitchinterval() < 0.001
+    leave.set()
+    other.join()
+    assert sys.getswitchinterval() == usual
+
+
+def test_an_interval_that_somebody_else_sets_meanwhile_stays():
+    usual = sys.getswitchinterval()
+    try:
+        with Budget(60.0, PLENTY):
+            sys.setswitchinterval(0.02)
+        assert sys.getswitchinterval() == 0.02
+    finally:
+        sys.setswitchinterval(usual)
