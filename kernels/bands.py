@@ -54,7 +54,15 @@ from sampler.kernels.view import (
     plain_view,
     width_of,
 )
-from sampler.kernels.weights import LN_2, chunk_of, error_of, lanes_of, scale_of, weights_of
+from sampler.kernels.weights import (
+    DEEPEST,
+    LN_2,
+    chunk_of,
+    error_of,
+    lanes_of,
+    scale_of,
+    weights_of,
+)
 
 _LOWEST = np.float32(-3.4028235e38)
 _ZERO = np.float32(0.0)
@@ -101,6 +109,12 @@ def lists_of(work: Arrays) -> Arrays:
     size = len(work[0])
     first, second = work[2].view(np.float32), work[1][RANK].view(np.float32)
     return first[:size], first[size:], second[:size], second[size:]
+
+
+@inlined
+def padded(size: int) -> int:
+    """`size`, or the next multiple of the lanes: how far the lists are filled."""
+    return -(-size // LANES) * LANES
 
 
 @inlined
@@ -184,7 +198,7 @@ def _part_block(
 
 
 @inlined
-def is_inside(z: float, bands: Bands) -> bool:
+def _is_inside(z: float, bands: Bands) -> bool:
     """Whether a logit is neither listed nor outside."""
     return bands.low <= z < bands.high
 
@@ -192,7 +206,7 @@ def is_inside(z: float, bands: Bands) -> bool:
 @inlined
 def _is_listed(z: float, bands: Bands) -> bool:
     within = bands.outer_low <= z < bands.outer_high
-    return not z < bands.bound or (within and not is_inside(z, bands))  # NaN is listed
+    return not z < bands.bound or (within and not _is_inside(z, bands))  # NaN is listed
 
 
 @kernel
@@ -209,11 +223,11 @@ def _part_rest(
             ids[size], logits[size] = i, z
             size += 1
             continue
-        exponent = max(z * c - reference, -100.0)
+        exponent = max(z * c - reference, -DEEPEST)
         weight = exp_of_negative(exponent * LN_2)
         products += weight * (exponent - origin)
         sizes += weight * abs(exponent - origin)
-        if is_inside(z, bands):
+        if _is_inside(z, bands):
             inside += weight
         else:
             outside += weight
@@ -270,12 +284,11 @@ def weigh_listed(size: int, scale: Arrays, work: Arrays) -> tuple[float, float, 
     """
     logits, weights = lists_of(work)[:2]
     registers = lanes_of(scale)
-    padded = -(-size // LANES) * LANES
-    for i in range(size, padded):
+    for i in range(size, padded(size)):
         logits[i] = NOTHING
     greatest, zero = splat(NOTHING), splat(_ZERO)
     mass, products, sizes, bad = wide_zeros(), wide_zeros(), wide_zeros(), zero
-    for i in range(0, padded, LANES):
+    for i in range(0, padded(size), LANES):
         z = load(logits, i)
         greatest = maximum(z, greatest)
         bad = fused(maximum(splat(_LOWEST), z), zero, bad)  # NaN where one is not finite
@@ -285,7 +298,7 @@ def weigh_listed(size: int, scale: Arrays, work: Arrays) -> tuple[float, float, 
         mass = add_widened(mass, weight)
         products = add_widened(products, product)
         sizes = add_widened(sizes, absolute(product))
-    for i in range(size, padded):
+    for i in range(size, padded(size)):
         weights[i] = _ZERO
     top = np.float64(highest(greatest)) if fold(bad) == 0.0 else np.nan
     return top, wide_fold(mass), wide_fold(products), wide_fold(sizes)
@@ -344,7 +357,7 @@ def _unlisted(
         value = np.float64(edited_logit(view, i))
         if not _is_listed(value, bands):
             z[i - start] = np.float32(value)
-            inner[i - start] = _ONE_FLOAT if is_inside(value, bands) else _ZERO
+            inner[i - start] = _ONE_FLOAT if _is_inside(value, bands) else _ZERO
     return whole + LANES - start
 
 

@@ -36,7 +36,7 @@ def _find_sixteen(
 
     Also the weight before them, in all and as far as it is a sum of blocks.
     """
-    weights, size, unit = listed
+    weights, size, unit, _ = listed
     ids, sums = work[0], work[7]
     factor, low, bound = bulk.factor, bulk.low, bulk.bound
     width = width_of(mask_of(view), len(view[1]))
@@ -65,15 +65,13 @@ def _find_sixteen(
 
 
 @inlined
-def _slack(u: float, mass: float, bulk_below: float, bulk: Bulk) -> float:
-    """How far off the weight below may be from u * mass.
+def _slack(u: float, below: float, mass: float) -> float:
+    """How far off `below` may be from u * mass, relative to the error of both.
 
     An error of the weight before counts for 1 - u of it, as it is part of the mass too, and one of
     the weight behind for u of it.
     """
-    before, behind = bulk_below, max(bulk.weight - bulk_below, 0.0)
-    relative = bulk.error / bulk.weight if bulk.weight > 0.0 else 0.0
-    return relative * ((1.0 - u) * before + u * behind) + ROUNDING * mass
+    return (1.0 - u) * below + u * max(mass - below, 0.0)
 
 
 @kernel
@@ -83,16 +81,17 @@ def draw_of_all(
     """The token and its exponent; or UNDECIDED.
 
     known : (the mass of the listed ids and the bulk, the highest logit); listed : (weights of the
-    ids in `work`, how many, what they are to be multiplied by). A bulk of all the mass says that
-    its error is that of the listed weights too.
+    ids in `work`, how many, what they are to be multiplied by, a bound on their relative error).
     """
     ids = work[0]
     mass, highest = known
-    weights, size, unit = listed
+    weights, size, unit, listed_error = listed
     u = uniform(row["seed"], row["position"])
     r = u * mass
     start, below, bulk_below = _find_sixteen(view, row, r, listed, bulk, work)
-    slack = _slack(u, mass, below if bulk.weight == mass else bulk_below, bulk)
+    slack = ROUNDING * mass + listed_error * _slack(u, below - bulk_below, mass - bulk.weight)
+    if bulk.weight > 0.0:
+        slack += bulk.error / bulk.weight * _slack(u, bulk_below, bulk.weight)
     head = 0
     for token_id in range(start, min(start + LANES, width_of(mask_of(view), len(view[1])))):
         z = np.float64(edited_logit(view, token_id))

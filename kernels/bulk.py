@@ -110,7 +110,7 @@ def is_flat(view: Arrays, bound: float, temperature: float, work: Arrays) -> boo
 
 
 @kernel
-def weigh_head(columns: Array, size: int, temperature: float) -> None:
+def _weigh_head(columns: Array, size: int, temperature: float) -> None:
     """As `weigh`, several at a time."""
     z, weights, scratch = columns[Z, :size], columns[WEIGHT, :size], columns[RANK, :size]
     highest = z[first_highest(z, size)]
@@ -139,7 +139,7 @@ def weigh_row(
         return size, nothing
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
-    weigh_head(columns, size, temperature)
+    _weigh_head(columns, size, temperature)
     return size, _bulk_of(view, size, bound, scale, products, work)
 
 
@@ -186,8 +186,8 @@ def weigh_again(
 @kernel
 def is_near(error: float, logprob: float) -> bool:
     """Whether the error is at most that of rounding the logprob to float32 (or 1e-9)."""
-    _, exponent = math.frexp(logprob)
-    return error <= 1e-9 + math.ldexp(1.0, exponent - 25)
+    rounding = math.ldexp(1.0, math.frexp(logprob)[1] - 25) if logprob != 0.0 else 0.0
+    return error <= 1e-9 + rounding
 
 
 @inlined

@@ -17,6 +17,7 @@ from sampler.kernels.bands import (
     Bands,
     Parts,
     lists_of,
+    padded,
     part_again,
     part_row,
     parts_of,
@@ -25,7 +26,7 @@ from sampler.kernels.bands import (
 from sampler.kernels.block_draw import draw_of_all
 from sampler.kernels.bulk import ROUNDING, Bulk, is_near
 from sampler.kernels.finish import logprob_of, write_top
-from sampler.kernels.lane_bits import at_least, count_bits, lowest_bit, where
+from sampler.kernels.lane_bits import at_least, lowest_bit, where
 from sampler.kernels.lanes import (
     LANES,
     add_widened,
@@ -36,9 +37,10 @@ from sampler.kernels.lanes import (
     wide_zeros,
 )
 from sampler.kernels.numeric import exp_of_negative, log
-from sampler.kernels.pivots import bands_for
+from sampler.kernels.pivots import bands_for, weight_from
 from sampler.kernels.precise import lane_sum
-from sampler.kernels.row import EXPONENT, NOT_FINITE, RANK, UNDECIDED, WEIGHT, Z
+from sampler.kernels.row import EXPONENT, NOT_FINITE, UNDECIDED, WEIGHT, Z
+from sampler.kernels.selection import rank_few
 from sampler.kernels.weights import scale_of
 
 _CLOSE = 48  # ids about the boundary that are ranked in float64
@@ -60,14 +62,14 @@ def _rank(row: Record, bands: Bands, parts: Parts, found: Arrays, work: Arrays) 
     size, top = found
     logits, _, ranks, _ = lists_of(work)
     if row["top_p"] < 1.0:
-        for i in range(-(-size // LANES) * LANES):
+        for i in range(padded(size)):
             ranks[i] = logits[i]
         return 0.0, 0.0, bands.low, bands.outer_low
     mass, temperature = parts.inside + parts.outside + parts.listed, row["temperature"]
     centre = parts.exponents / mass
     error = parts.exponents_error / mass
     error += ROUNDING * (1.0 + abs(centre))
-    for i in range(-(-size // LANES) * LANES):  # to float32 by rounding, which keeps the order
+    for i in range(padded(size)):  # to float32 by rounding, which keeps the order
         ranks[i] = _typical_rank(np.float64(logits[i]), centre, top, temperature)
     low, high = (top - bands.low) / temperature, (top - bands.high) / temperature
     inside = max(abs(centre + low), abs(centre + high))
@@ -82,26 +84,13 @@ def _typical_rank(z: float, centre: float, top: float, temperature: float) -> fl
     return -abs(centre - (z - top) / temperature) + 0.0
 
 
-@inlined
-def _mass_and_count(ranks: Array, weights: Array, size: int, low: float) -> tuple[float, int]:
-    """The weight of the ranks >= low, and their number."""
-    limit, zero = splat(np.float32(low)), splat(_ZERO)
-    mass = wide_zeros()
-    count = 0
-    for i in range(0, size, LANES):
-        reached = at_least(load(ranks, i), limit)
-        mass = add_widened(mass, where(reached, load(weights, i), zero))
-        count += count_bits(reached)
-    return float(wide_fold(mass)), count
-
-
 @kernel
 def _holds_boundary(ranks: Array, weights: Array, size: int, goal: Arrays, slack: float) -> bool:
     """Whether the weight that is missing is reached by ranks between, but for a little error."""
     low, high, limit = goal
-    if _mass_and_count(ranks, weights, size, low)[0] < limit - slack:
+    if weight_from(ranks, weights, (0, size, 1), low)[0] < limit - slack:
         return False
-    return bool(_mass_and_count(ranks, weights, size, high)[0] < limit + slack)
+    return bool(weight_from(ranks, weights, (0, size, 1), high)[0] < limit + slack)
 
 
 @kernel
@@ -112,8 +101,8 @@ def _close_ranks(ranks: Array, weights: Array, size: int, goal: Arrays) -> tuple
     weight is spread evenly enough over a narrow band. Every third step halves the band.
     """
     low, high, limit = goal
-    mass_low, count_low = _mass_and_count(ranks, weights, size, low)
-    mass_high, count_high = _mass_and_count(ranks, weights, size, high)
+    mass_low, count_low = weight_from(ranks, weights, (0, size, 1), low)
+    mass_high, count_high = weight_from(ranks, weights, (0, size, 1), high)
     for step in range(60):
         if count_low - count_high <= _CLOSE:
             break
@@ -128,7 +117,7 @@ def _close_ranks(ranks: Array, weights: Array, size: int, goal: Arrays) -> tuple
         middle = np.float64(np.float32(high + min(max(share, 0.01), 0.99) * (low - high)))
         if not low < middle < high:
             break
-        mass, count = _mass_and_count(ranks, weights, size, middle)
+        mass, count = weight_from(ranks, weights, (0, size, 1), middle)
         if mass >= limit:
             low, mass_low, count_low = middle, mass, count
         else:
@@ -154,25 +143,6 @@ def _gather_close(ranks: Array, size: int, span: Arrays, close: Array) -> int:
 
 
 @kernel
-def _sort_close(ranks: Array, close: Array, order: Array, count: int) -> None:
-    """order[:count] = the places in `close` by rank (float64), descending, then lower place."""
-    for j in range(count):
-        order[j] = j
-    for gap in (40, 13, 4, 1):  # Shell 1959
-        for j in range(gap, count):
-            place = order[j]
-            rank = ranks[place]
-            at = j
-            while at >= gap:
-                other = order[at - gap]
-                if ranks[other] > rank or (ranks[other] == rank and other < place):
-                    break
-                order[at] = other
-                at -= gap
-            order[at] = place
-
-
-@kernel
 def _is_apart(place: int, count: int, slack: float, span: Arrays, bins: Array) -> bool:
     """Whether no rank is so near to that of `place` that its error could put it on the other side.
 
@@ -195,8 +165,7 @@ def _mass_before(found: Arrays, high: float, parts: Parts, work: Arrays) -> floa
     columns = work[1]
     _, weights, ranks, _ = lists_of(work)
     if not parts.precise:
-        padded = -(-size // LANES) * LANES
-        return parts.unit * _mass_and_count(ranks, weights, padded, high)[0]
+        return parts.unit * weight_from(ranks, weights, (0, padded(size), 1), high)[0]
     mass = 0.0
     for i in range(size):
         if ranks[i] >= np.float32(high):
@@ -222,13 +191,13 @@ def _boundary(
     p = row["top_p"] if by_top_p else row["typical_p"]
     mass = parts.inside + parts.outside + parts.listed
     limit = p * mass - parts.inside
-    padded = -(-size // LANES) * LANES
+    filled = padded(size)
     # what is inside is ahead of the boundary and what is outside behind it
     goal = np.float64(np.float32(outside)), np.float64(np.float32(inside)), limit / parts.unit
-    if not _holds_boundary(ranks, weights, padded, goal, 1e-6 * mass / parts.unit):
+    if not _holds_boundary(ranks, weights, filled, goal, 1e-6 * mass / parts.unit):
         return _MISSED, 0.0
-    low, high = _close_ranks(ranks, weights, padded, goal)
-    count = _gather_close(ranks, padded, (low, high), close)
+    low, high = _close_ranks(ranks, weights, filled, goal)
+    count = _gather_close(ranks, filled, (low, high), close)
     if count <= 0:
         return UNDECIDED, 0.0
     for j in range(count):
@@ -236,7 +205,7 @@ def _boundary(
         bins[0, j] = z
         bins[1, j] = z if by_top_p else _typical_rank(z, centre, top, temperature)
         bins[2, j] = exp_of_negative(min((z - top) / temperature, 0.0))
-    _sort_close(bins[1], close, order, count)
+    rank_few(bins[1], count, bins[1, _MOST_CLOSE:].view(np.int64), order)
     before = _mass_before(found, high, parts, work)
     ahead = parts.inside + before
     error = parts.error * ((1.0 - p) * ahead + p * max(mass - ahead, 0.0)) + ROUNDING * mass
@@ -322,8 +291,8 @@ def _decide(
         return kept, 0.0, 0.0
     mass = _keep(kept, high, found, parts, work) + parts.inside
     inside = Bulk(
-        mass,  # all of it has the error of the sums
-        parts.error * mass,
+        parts.inside,
+        parts.error * parts.inside,
         0.0,
         0.0,
         parts.factor,
@@ -333,10 +302,10 @@ def _decide(
         parts.precise,
     )
     if parts.precise:
-        listed = (work[1][EXPONENT], size, 1.0)
+        listed = (work[1][EXPONENT], size, 1.0, parts.error)
         token_id, exponent = draw_of_all(view, row, (mass, top), listed, inside, work)
     else:
-        listed = (lists_of(work)[3], size, parts.unit)
+        listed = (lists_of(work)[3], size, parts.unit, parts.error)
         token_id, exponent = draw_of_all(view, row, (mass, top), listed, inside, work)
     if token_id < 0 or not is_near(parts.error, logprob_of(exponent, log(mass))):
         return UNDECIDED, 0.0, 0.0
@@ -387,10 +356,7 @@ def sample_nucleus(
     if row["top_n"] > 0 and not row["raw_logprobs"]:
         edges = (bands.high, highest)
         if parts.precise:
-            kept = (work[1][RANK], size)
-            for i in range(size):  # EXPONENT is written anew
-                kept[0][i] = work[1][EXPONENT, i]
-            has_top = _write_top(row, kept, edges, log_mass, work, top)
+            has_top = _write_top(row, (work[1][EXPONENT], size), edges, log_mass, work, top)
         else:
             has_top = _write_top(row, (lists_of(work)[3], size), edges, log_mass, work, top)
         if not has_top:

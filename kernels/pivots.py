@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, inlined, kernel
-from sampler.kernels.bands import Bands, lists_of
-from sampler.kernels.lane_bits import at_least, highest, maximum, where
+from sampler.kernels.bands import Bands, lists_of, padded
+from sampler.kernels.lane_bits import at_least, count_bits, highest, maximum, where
 from sampler.kernels.lanes import (
     LANES,
     add_widened,
@@ -64,10 +64,9 @@ def _take_head(columns: Array, count: int, mass: float, out: Arrays) -> int:
     for i in range(count):
         values[i] = columns[Z, i]
         weights[i] = columns[WEIGHT, i] / mass
-    padded = -(-count // LANES) * LANES
-    for i in range(count, padded):
+    for i in range(count, padded(count)):
         values[i], weights[i] = NOTHING, _ZERO
-    return padded
+    return int(padded(count))
 
 
 @kernel
@@ -92,13 +91,18 @@ def _take_sample(view: Arrays, bound: float, scale: Arrays, head: int, out: Arra
 
 
 @inlined
-def _sum_from(values: Array, weights: Array, span: tuple[int, int, int], low: float) -> float:
-    """The weight of the values >= low; of every span[2]th sixteen."""
+def weight_from(
+    values: Array, weights: Array, span: tuple[int, int, int], low: float
+) -> tuple[float, int]:
+    """The weight of the values >= low, and their number; of every span[2]th sixteen."""
     limit, zero = splat(np.float32(low)), splat(_ZERO)
     mass = wide_zeros()
+    count = 0
     for i in range(span[0], span[1], span[2] * LANES):
-        mass = add_widened(mass, where(at_least(load(values, i), limit), load(weights, i), zero))
-    return float(wide_fold(mass))
+        reached = at_least(load(values, i), limit)
+        mass = add_widened(mass, where(reached, load(weights, i), zero))
+        count += count_bits(reached)
+    return float(wide_fold(mass)), count
 
 
 @kernel
@@ -106,8 +110,8 @@ def _mass_from(sample: Sample, step: int, low: float) -> float:
     """The share of the softmax that has values >= low, by every `step`th sixteen."""
     values, weights, head, size = sample.values, sample.weights, sample.head, sample.size
     unit = sample.unit if step == 1 else sample.thinned
-    mass = _sum_from(values, weights, (0, head, 1), low)
-    return mass + unit * _sum_from(values, weights, (head, size, step), low)
+    mass = weight_from(values, weights, (0, head, 1), low)[0]
+    return mass + unit * weight_from(values, weights, (head, size, step), low)[0]
 
 
 @kernel
@@ -125,8 +129,8 @@ def _sample_of(view: Arrays, bound: float, scale: Arrays, known: Arrays, work: A
     head = _take_head(columns, count, mass, out)
     size = _take_sample(view, bound, scale, head, out)
     share = bulk / mass if count > 0 else 1.0
-    whole = _sum_from(out[0], out[1], (head, size, 1), -np.inf)
-    thinned = _sum_from(out[0], out[1], (head, size, _THINNED), -np.inf)
+    whole = weight_from(out[0], out[1], (head, size, 1), -np.inf)[0]
+    thinned = weight_from(out[0], out[1], (head, size, _THINNED), -np.inf)[0]
     return Sample(out[0], out[1], head, size, share / whole, share / thinned)
 
 
@@ -162,8 +166,8 @@ def _spread(sample: Sample, low: float) -> float:
     """The standard error of `_mass_from(sample, 1, low)`."""
     weights, values = sample.weights, sample.values
     span = (sample.head, sample.size, 1)
-    everything = _sum_from(values, weights, span, -np.inf)
-    above = _sum_from(values, weights, span, low) / everything
+    everything = weight_from(values, weights, span, -np.inf)[0]
+    above = weight_from(values, weights, span, low)[0] / everything
     limit, zero = splat(np.float32(low)), splat(_ZERO)
     squares, squares_above = wide_zeros(), wide_zeros()
     for i in range(sample.head, sample.size, LANES):

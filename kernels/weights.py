@@ -46,7 +46,7 @@ from sampler.kernels.view import (
 
 LN_2 = 0.6931471805599453
 _ROUND = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the lowest bits
-_DEEPEST = 100.0  # powers of two below B that are told apart
+DEEPEST = 100.0  # powers of two below B that are told apart
 _LARGEST = 32768.0  # of |z c|
 _SMALLEST_C, _LARGEST_C = 1e-30, 1e30
 _1 = np.float32(0.6931470036506653)
@@ -80,14 +80,14 @@ def scale_of(bound: float, temperature: float) -> tuple[float, float, float]:
 @kernel
 def error_of(scale: Arrays) -> float:
     """A bound on the relative error of the weights and their sums."""
-    return _ERROR if is_fused() else _ERROR + _PRODUCT_ERROR * (abs(scale[1]) + _DEEPEST)
+    return _ERROR if is_fused() else _ERROR + _PRODUCT_ERROR * (abs(scale[1]) + DEEPEST)
 
 
 @inlined
 def lanes_of(scale: Arrays) -> Arrays:
     """The scale in registers: c in two parts, two rounding constants, the lowest logit."""
     c, reference, origin = scale
-    lowest = np.float32((reference - _DEEPEST) / c)
+    lowest = np.float32((reference - DEEPEST) / c)
     return (
         splat(np.float32(c)),
         splat(np.float32(c - np.float64(np.float32(c)))),
@@ -197,7 +197,7 @@ def _rest(view: Arrays, span: tuple[int, int], bound: float, scale: Arrays) -> t
     for i in range(span[0], span[1]):
         z = edited_logit(view, i)
         if z < bound:
-            exponent = max(z * c - reference, -_DEEPEST)
+            exponent = max(z * c - reference, -DEEPEST)
             weight = exp_of_negative(exponent * LN_2)
             total += weight
             exponents += weight * exponent

@@ -69,7 +69,7 @@ def _sample_all(
     columns = work[1]
     mass = total(columns[WEIGHT], size) + bulk.weight
     known = (mass, columns[Z, first_highest(columns[Z], size)])
-    listed = (columns[WEIGHT], size, 1.0)
+    listed = (columns[WEIGHT], size, 1.0, 0.0)
     token_id, exponent = draw_of_all(view, row, known, listed, bulk, work)
     log_mass = log(mass)
     logprob = logprob_of(exponent, log_mass)

@@ -27,13 +27,21 @@ WIDE = (
     {"typical_p": 0.9, "temperature": 0.5},
     {"min_p": 0.01},
 )
+FLAT = (
+    {"top_p": 0.9},
+    {"top_p": 0.9, "temperature": 0.7, "top_n_tokens": 5},
+    {"typical_p": 0.95},
+    {"typical_p": 0.5, "temperature": 1.5},
+)
 
 
 def cases() -> list[Case]:
     """Rows that take every path."""
     wide = np.random.default_rng(1).normal(0.0, 3.0, 50_000).astype(np.float32)
     wide[::1_000] += 12.0
+    flat = [np.random.default_rng(i).normal(size=40_000).astype(np.float32) for i in range(8)]
     return [
+        *(Case(row, SamplingParameters(seed=3, **values)) for values in FLAT for row in flat),
         *(Case(wide, SamplingParameters(seed=3, **values), prompt=(5, 1_000)) for values in WIDE),
         *(random_case(8, index, 1 + index) for index in range(CASES)),
     ]
