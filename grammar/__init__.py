@@ -9,12 +9,14 @@ from sampler.grammar.compiler import GrammarCompiler as GrammarCompiler
 from sampler.grammar.vocabulary import GrammarVocabulary as GrammarVocabulary
 
 if TYPE_CHECKING:
+    from sampler.grammar.engine.batch import fill_bitmasks as fill_bitmasks
     from sampler.grammar.engine.compiled import CompiledGrammar as CompiledGrammar
     from sampler.grammar.engine.matcher import GrammarMatcher as GrammarMatcher
 
 _HOMES = {  # what needs Numba, and is loaded when it is first used
     "CompiledGrammar": "sampler.grammar.engine.compiled",
     "GrammarMatcher": "sampler.grammar.engine.matcher",
+    "fill_bitmasks": "sampler.grammar.engine.batch",
 }
 __all__ = [
     "CompiledGrammar",
@@ -23,6 +25,7 @@ __all__ = [
     "GrammarVocabulary",
     "allocate_token_bitmask",
     "apply_token_bitmask_inplace",
+    "fill_bitmasks",
 ]
 
 

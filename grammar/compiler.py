@@ -23,9 +23,12 @@ from sampler.limits import Limits
 
 if TYPE_CHECKING:
     from sampler.grammar.engine.compiled import CompiledGrammar
+    from sampler.grammar.engine.matcher import GrammarMatcher
     from sampler.grammar.outlines.compiled import CompiledGrammar as OutlinesGrammar
+    from sampler.grammar.outlines.matcher import GrammarMatcher as OutlinesMatcher
 
 AnyGrammar: TypeAlias = "CompiledGrammar | OutlinesGrammar"
+AnyMatcher: TypeAlias = "GrammarMatcher | OutlinesMatcher"
 _Make: TypeAlias = Callable[[Callable[[], bool]], AnyGrammar]  # of whether nobody waits any more
 
 

@@ -70,6 +70,7 @@ class Candidate:
     context : the token ids, and what the model sees of them
     tokens, top_tokens : the events so far, parallel lists
     score : sum of the processed logprobs
+    matcher : what follows the grammar of the request; None without one
     """
 
     def __init__(self, plan: Plan, number: int, sequence_id: int, feed_one_by_one: bool) -> None:
@@ -80,7 +81,7 @@ class Candidate:
         self.top_tokens: list[tuple[Token, ...]] = []
         self.score = 0.0
         self.finish_reason: FinishReason | None = None
-        self._matcher = plan.grammar.matcher() if plan.grammar else None
+        self.matcher = plan.grammar.matcher() if plan.grammar else None
         self._text = TextStream(plan.vocabulary, plan.stop, plan.request.stopping.trim_stop)
         self._spelled = 0  # bytes of the tokens that are not special
 
@@ -93,42 +94,37 @@ class Candidate:
     @property
     def grammar_complete(self) -> bool | None:
         """Whether the text is one the grammar accepts; None without a grammar."""
-        if self._matcher is None:
+        if self.matcher is None:
             return None
         # a stop string can cut text that the matcher has already seen
         uncut = len(self._text.text.encode()) == self._spelled
-        return uncut and (self._matcher.is_accepting() or self._matcher.is_terminated())
+        return uncut and (self.matcher.is_accepting() or self.matcher.is_terminated())
 
     @property
     def restricted(self) -> bool:
         """Whether the next token needs a bitmask."""
-        return self._matcher is not None or self._too_short
+        return self.matcher is not None or self._too_short
 
     @property
     def _too_short(self) -> bool:
         return len(self.tokens) < self.plan.request.stopping.min_new_tokens
 
-    def fill_bitmask(self, bitmask: npt.NDArray[np.int32], row: int) -> None:
-        """Sets the allowed ids in bitmask[row], int32[words].
+    def forbid_early_end(self, row: npt.NDArray[np.int32]) -> None:
+        """None; forbids the ends of sequence below `min_new_tokens` in a row of a bitmask.
 
-        Below `min_new_tokens` the ends of sequence are forbidden, except where a finished grammar
-        allows nothing else: its text cannot go on.
+        Except where a finished grammar allows nothing else: its text cannot go on.
         """
-        if self._matcher is None:
-            bitmask[row] = -1
-        else:
-            self._matcher.fill_next_token_bitmask(bitmask, row)
         if self._too_short:
-            words = bitmask[row].view(np.uint32)
+            words = row.view(np.uint32)
             allowed = words.copy()
             for token_id in self.plan.vocabulary.eos_token_ids:
                 words[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
-            if self._matcher is not None and not words.any():
+            if self.matcher is not None and not words.any():
                 words[:] = allowed
 
     def take(self, draw: Draw) -> None:
         """Appends the drawn token; sets `finish_reason` when it was the last."""
-        if self._matcher is not None and not self._matcher.accept_token(draw.token_id):
+        if self.matcher is not None and not self.matcher.accept_token(draw.token_id):
             raise SamplerError(f"the grammar does not accept token {draw.token_id} that it allowed")
         vocabulary, stopping = self.plan.vocabulary, self.plan.request.stopping
         self.context.append(draw.token_id)

@@ -13,10 +13,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from sampler import grammar
 from sampler.batch_sampler import BatchSampler, SampledTokens
 from sampler.candidate import Candidate, Draw
 from sampler.errors import (
@@ -27,7 +29,6 @@ from sampler.errors import (
 )
 from sampler.events import PrefillToken
 from sampler.forking import call_in_children
-from sampler.grammar import allocate_token_bitmask
 from sampler.job import Job
 from sampler.model import ModelCaller
 from sampler.vocabulary import Vocabulary
@@ -35,6 +36,10 @@ from sampler.vocabulary import Vocabulary
 logger = logging.getLogger(__name__)
 
 _sequence_ids = itertools.count()  # of all schedulers, since several may run one model
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 class _Live:
@@ -78,7 +83,7 @@ class Scheduler:
     def _begin_anew(self) -> None:
         """Without any request: at first, and in a forked process, where nobody waits for one."""
         self._sampler = BatchSampler(self._vocabulary.size, self._max_batch_size)
-        self._bitmask = allocate_token_bitmask(self._max_batch_size, self._vocabulary.size)
+        self._bitmask = grammar.allocate_token_bitmask(self._max_batch_size, self._vocabulary.size)
         self._live: list[_Live] = []
         # what other threads touch, under the condition
         self._condition = threading.Condition()
@@ -237,12 +242,20 @@ class Scheduler:
         if any(live.candidate.restricted for live in drawing):
             bitmask = self._bitmask[: len(drawing)]
             bitmask[:] = -1
-            for row, live in enumerate(drawing):
-                self._guarded(live.job, partial(live.candidate.fill_bitmask, bitmask, row))
+            self._restrict(bitmask, drawing)
         sampled = self._sampler.sample(logits, bitmask, rows=[live.handle for live in drawing])
         for row, live in enumerate(drawing):
             if not live.job.cancelled:
                 self._guarded(live.job, partial(self._take, live, sampled, row))
+
+    def _restrict(self, bitmask: npt.NDArray[np.int32], drawing: list[_Live]) -> None:
+        """None; forbids in each row what its grammar and `min_new_tokens` do not allow."""
+        matchers = [live.candidate.matcher for live in drawing]
+        if any(matchers):
+            for row, error in grammar.fill_bitmasks(matchers, bitmask).items():
+                self._guarded(drawing[row].job, partial(_raise, error))
+        for live, words in zip(drawing, bitmask, strict=True):
+            live.candidate.forbid_early_end(words)
 
     def _take(self, live: _Live, sampled: SampledTokens, row: int) -> None:
         if row in sampled.errors:

@@ -7,7 +7,7 @@ import pytest
 from program_strategies import TableDfa
 
 from sampler.errors import GrammarError, GrammarLimitError
-from sampler.grammar import allocate_token_bitmask
+from sampler.grammar import allocate_token_bitmask, fill_bitmasks
 from sampler.grammar.engine import program as programs
 from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
@@ -136,6 +136,24 @@ def test_a_text_that_needs_more_states_than_there_may_be_passes_a_limit(
     other = grammar.matcher()  # begins anew
     assert other.accept_bytes(b'"a"')
     assert other.is_accepting()
+
+
+def test_a_batch_tells_which_rows_passed_a_limit(compile_frames, vocabulary):
+    texts = [Text(ANYTHING(), Spelling.CANONICAL, 0, 100)]
+    cells = string_of(0)
+    few, many = (
+        compile_frames(lambda p: write_all(p, *cells), texts=texts, limits=limits)
+        for limits in (AutomatonLimits(max_states=6), AutomatonLimits())
+    )
+    matchers = [many.matcher(), few.matcher(), None, many.matcher()]
+    bitmask = allocate_token_bitmask(4, vocabulary.size)
+    errors = fill_bitmasks(matchers, bitmask)
+    assert [*errors] == [1]
+    assert isinstance(errors[1], GrammarLimitError)
+    assert not bitmask[1].any()
+    assert (bitmask[2] == -1).all()
+    for row in (0, 3):
+        assert (bitmask[row] == mask_of(matchers[row], vocabulary.size)).all()
 
 
 def test_an_automaton_that_has_grown_begins_anew_for_new_texts(compile_frames, vocabulary):

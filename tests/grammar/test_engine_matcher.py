@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sampler.errors import InvalidParameterError
-from sampler.grammar import GrammarCompiler, allocate_token_bitmask
-from sampler.grammar.engine.batch import fill_bitmasks
+from sampler.grammar import GrammarCompiler, allocate_token_bitmask, fill_bitmasks
 
 SCHEMA = {
     "type": "object",
@@ -69,7 +68,7 @@ def test_a_batch_has_the_masks_of_its_matchers(grammars, free, vocabulary, seed)
     matchers = [matcher for step in zip(*of_each, strict=True) for matcher in step]
     matchers[3:3] = [None, matchers[0]]
     bitmask = allocate_token_bitmask(len(matchers) + 1, vocabulary.size)
-    fill_bitmasks(matchers, bitmask)
+    assert fill_bitmasks(matchers, bitmask) == {}
     for row, matcher in enumerate(matchers):
         if matcher is None:
             assert (bitmask[row] == -1).all()
