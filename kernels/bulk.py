@@ -69,10 +69,9 @@ class Bulk(NamedTuple):
     precise: bool
 
 
-# The bound of the head is so far down in one id of 64: enough for top_p and small sums of the bulk,
-# for typical_p, and for truncations that keep thousands
+# The bound of the head is so far down in one id of 64: enough for most truncations and small sums
+# of the bulk, and for truncations that keep thousands
 SHORT_HEAD = 4
-MIDDLE_HEAD = 6
 LONG_HEAD = 64
 _LONGEST_HEAD = 16384
 _FLAT = 9.0  # weights of the bulk to those of a head that ends at once; peaked rows have 1 to 6

@@ -128,8 +128,8 @@ def _keep_marked(size: int, work: Arrays) -> int:
 @kernel
 def truncate_ranked(row: Record, size: int, work: Arrays) -> int:
     """What top_k and top_p leave of a few candidates, weighed here; sorted only once."""
-    columns, keys, indices = work[1], work[2], work[3]
-    rank_few(columns[Z], size, keys, indices)
+    columns, keys, indices, bins = work[1:5]
+    rank_few(columns[Z], size, bins[0], indices)
     top_k = row["top_k"]
     kept = min(top_k, size) if top_k > 0 else size
     weigh_few(columns, size, row["temperature"])
