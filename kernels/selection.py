@@ -19,7 +19,7 @@ DIGITS = 2048
 _MANY = 4096  # from so many on, that many digits are worth their while
 FEW = 128  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
-_ONE = np.uint32(1)
+_ALL = np.uint32((1 << LANES) - 1)
 
 
 @inlined
@@ -107,10 +107,9 @@ def rank_few(values: Array, size: int, scratch: Array, order: Array) -> None:
         ahead = 0
         for start in range(0, size, LANES):
             others = wide_load(scratch, start)
-            earlier = (_ONE << np.uint32(min(max(i - start, 0), LANES))) - _ONE
-            ahead += count_bits(
-                wide_at_least(others, value) & (earlier | ~wide_at_least(value, others))
-            )
+            reached = wide_at_least(others, value)
+            later = _ALL << np.uint32(min(max(i - start, 0), LANES))
+            ahead += count_bits(reached ^ (reached & wide_at_least(value, others) & later))
         order[ahead] = i
 
 
