@@ -43,24 +43,32 @@ _INDEXED = {
     memory.STATE_INDEX: memory.STATES,
     **{table + memory.PAIR_INDEX: table for table in (memory.STACKS, memory.BASES, memory.MEMO)},
 }
+# Enough for most texts: to make an array larger takes as long as a mask, and of one that is made
+# large at once the system brings only the pages that are written to.
 _FIRST_SIZES = {
-    memory.STATES: 256 * memory.STATE_SIZE,
-    memory.STATE_HASHES: 256,
-    memory.STATE_INDEX: 512,
-    memory.CONFIGURATIONS: 4 * 512,
-    memory.ROWS: 16384,
-    memory.ACTIONS: 128,
-    memory.FOUND: 4 * 128,
-    memory.SEEN: 512,
+    memory.STATES: 2048 * memory.STATE_SIZE,
+    memory.STATE_HASHES: 2048,
+    memory.STATE_INDEX: 4096,
+    memory.CONFIGURATIONS: 4 * 4096,
+    memory.ROWS: 131072,
+    memory.ACTIONS: 1024,
+    memory.FOUND: 4 * 256,
+    memory.SEEN: 1024,
     memory.PATH: 32,
-    memory.KEPT_MASKS: 8192,
-    memory.MEMO_VALUES: 64,
-    memory.STACKS: 64,
-    memory.STACKS + memory.PAIR_INDEX: 64,
-    memory.BASES: 64,
-    memory.BASES + memory.PAIR_INDEX: 64,
-    memory.MEMO: 64,
-    memory.MEMO + memory.PAIR_INDEX: 64,
+    memory.KEPT_MASKS: 131072,
+    memory.MEMO_VALUES: 512,
+    memory.STACKS: 1024,
+    memory.STACKS + memory.PAIR_INDEX: 1024,
+    memory.BASES: 512,
+    memory.BASES + memory.PAIR_INDEX: 512,
+    memory.MEMO: 1024,
+    memory.MEMO + memory.PAIR_INDEX: 1024,
+}
+_POOLS = {  # how many elements are in use
+    memory.ROWS: (memory.ROW_COUNT, 1),
+    memory.KEPT_MASKS: (memory.MASK_COUNT, 1),
+    memory.CONFIGURATIONS: (memory.CONFIGURATION_COUNT, 4),
+    memory.STATES: (memory.STATE_COUNT, memory.STATE_SIZE),
 }
 _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
     memory.STATE_COUNT: 2,
@@ -115,8 +123,12 @@ class Automaton:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self._arrays.values())
+        """Bytes of all arrays, of the large ones as far as they are in use."""
+        unused = 0
+        for field, (count, size) in _POOLS.items():
+            array = self._arrays[field]
+            unused += array.nbytes - array.itemsize * size * int(self._block[count])
+        return sum(array.nbytes for array in self._arrays.values()) - unused
 
     @property
     def is_half_full(self) -> bool:
