@@ -46,6 +46,12 @@ def test_a_million_random_rows(seed, capsys):
         print(f"\n0 mismatches in {count} rows; {counts[OPEN]} within 1e-12 of a boundary")
 
 
+@pytest.mark.slow
+def test_two_thousand_large_rows():
+    counts = verdicts(random_case(30, index, 100_001 + 26 * index) for index in range(2_000))
+    assert counts[SAME] >= 1_990
+
+
 def test_the_random_rows_cover_what_matters():
     outcomes = Counter()
     for index in range(1_000):
