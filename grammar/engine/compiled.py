@@ -59,6 +59,11 @@ class CompiledGrammar:
         self.distinct_keys = distinct_keys
         self._program = program
         self._block = _block_of(token_trie)
+        if self._block.unspelled:
+            self.warnings.append(
+                "vocabulary: texts that need a byte that is no token by itself are left out:"
+                f" {self._block.unspelled!r}"
+            )
         self._limits = limits or AutomatonLimits()
         self.lock = threading.Lock()
         self.number = next(_numbers)

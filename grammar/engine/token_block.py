@@ -63,6 +63,12 @@ class TokenBlock:
         return None if points.sum() == _ALL_POINTS else points
 
     @cached_property
+    def unspelled(self) -> bytes:
+        """The bytes that texts are likely to need, beside other control characters, and lack."""
+        needed = (0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5))
+        return bytes(byte for byte in needed if not self.usable[byte])
+
+    @cached_property
     def spells_all(self) -> bool:
         """Whether every byte that a grammar is likely to ask for is usable."""
         return bool(self.usable[0x20:0x7F].all() and self.usable[[0x09, 0x0A, 0x0D]].all())

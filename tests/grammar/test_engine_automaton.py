@@ -217,7 +217,9 @@ def test_characters_that_cannot_be_spelled_are_left_out(compile_frames, make_voc
         texts = [Text(only, Spelling.RAW)]
         compile_frames(lambda p: write_all(p, *cells), texts=texts, tokens=trie)
     texts = [Text(ANYTHING(), Spelling.RAW)]
-    matcher = compile_frames(lambda p: write_all(p, *cells), texts=texts, tokens=trie).matcher()
+    grammar = compile_frames(lambda p: write_all(p, *cells), texts=texts, tokens=trie)
+    assert [text for text in grammar.warnings if r"b'\xa9'" in text] == grammar.warnings != []
+    matcher = grammar.matcher()
     assert matcher.accept_bytes(b"a\xc3")
     assert not matcher.accept_bytes(b"\xa9")
     assert matcher.accept_bytes(b"\xaa")
