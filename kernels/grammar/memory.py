@@ -205,7 +205,7 @@ def has_room(g: Array, field: int, needed: int) -> bool:
 @inlined
 def mixed(first: int, second: int) -> int:
     """A hash of two numbers, >= 0."""
-    h = first * 0x1E3779B97F4A7C15 + second
+    h = int64(first) * 0x1E3779B97F4A7C15 + int64(second)
     h ^= h >> 32
     h *= 0x3F58476D1CE4E5B9
     h ^= h >> 29
