@@ -38,12 +38,14 @@ class Times:
     begun : it came
     prepared : it was found valid, its grammar is compiled
     started : its first candidate has a row
+    first : its first token was drawn
     ended : its last token was drawn, or it failed
     """
 
     begun: float = field(default_factory=time.perf_counter)
     prepared: float | None = None
     started: float | None = None
+    first: float | None = None
     ended: float | None = None
 
 
@@ -118,6 +120,7 @@ class Job:
     def advanced(self, candidate: Candidate) -> None:
         """`candidate` has one token more; sends what can be told by now."""
         finished = candidate.finish_reason is not None
+        self.times.first = self.times.first or time.perf_counter()
         self._finished += finished
         if self._finished == self.plan.request.best_of:
             self.times.ended = time.perf_counter()
