@@ -60,8 +60,10 @@ def _check_type(request: Request) -> None:
 
 
 async def _all_bytes(request: Request, limit: int) -> bytes:
-    body, size = bytearray(), 0
-    more = _declared_size(request) <= _DRAINED * limit
+    too_large = BodyTooLargeError(f"the body must have <= {limit} bytes")
+    if _declared_size(request) > _DRAINED * limit:
+        raise too_large
+    body, size, more = bytearray(), 0, True
     while more and size <= _DRAINED * limit:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -71,8 +73,8 @@ async def _all_bytes(request: Request, limit: int) -> bytes:
         if size <= limit:
             body += piece
         more = message.get("more_body", False)
-    if size > limit or more:
-        raise BodyTooLargeError(f"the body must have <= {limit} bytes")
+    if size > limit:
+        raise too_large
     return bytes(body)
 
 

@@ -109,6 +109,10 @@ class Exchange:
             pass
         return self.events.response()
 
+    def note_error(self, error: SamplerError) -> None:
+        """None; counts what ended it after its status was sent."""
+        self._service.metrics.note_error(error)
+
     def drop(self) -> None:
         """Ends it with an error, as the server ends."""
         stream = self.events.job.stream

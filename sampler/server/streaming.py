@@ -115,6 +115,7 @@ class EventStreamResponse(Response):
                     await self._write(send, "".join(map(self._form.event, events)).encode())
                 events = await self._exchange.next_events()
         except SamplerError as error:
+            self._exchange.note_error(error)
             await self._write(send, self._form.error(error).encode())
             return
         if end := self._form.end(self._exchange):
