@@ -93,9 +93,9 @@ class Exchange:
             first = now if self.events.job.stream else times.first or now
             metrics.first_token.observe(first - times.begun)
         else:
-            gap = (now - self._last) / len(events)
-            for _ in events:
-                metrics.between_tokens.observe(gap)
+            metrics.between_tokens.observe(now - self._last)
+        for _ in events[1:]:  # they leave together
+            metrics.between_tokens.observe(0.0)
         self._last = now
         generated = events[-1].index - self.generated_tokens
         self.generated_tokens = events[-1].index

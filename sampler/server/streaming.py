@@ -12,7 +12,7 @@ from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from sampler.errors import SamplerError
 from sampler.events import StreamEvent, to_sse
@@ -97,7 +97,7 @@ class EventStreamResponse(Response):
         try:
             with self._exchange:
                 head = {"status": self.status_code, "headers": self.raw_headers}
-                await send({"type": "http.response.start", **head})
+                await self._send(send, {"type": "http.response.start", **head})
                 await self._write_all(send)
                 await self._write(send, b"", more=False)
         except ClientDisconnect:
@@ -122,9 +122,13 @@ class EventStreamResponse(Response):
             await self._write(send, end.encode())
 
     async def _write(self, send: Send, data: bytes, more: bool = True) -> None:
+        body = {"type": "http.response.body", "body": data, "more_body": more}
+        await self._send(send, body)
+
+    async def _send(self, send: Send, message: Message) -> None:
         self._sending += 1
         try:
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+            await send(message)
         finally:
             self._sending -= 1
             self._sent_at = time.monotonic()
