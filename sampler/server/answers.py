@@ -38,7 +38,11 @@ def error_body(path: str, error: SamplerError) -> dict[str, Any]:
 
 def error_answer(request: Request, error: SamplerError, retry_after: int) -> JSONAnswer:
     """The answer to a request that failed before anything was sent."""
-    headers = {"retry-after": str(retry_after)} if error.http_status == 429 else {}
+    headers = {}
+    if error.http_status == 429:
+        headers["retry-after"] = str(retry_after)
+    if error.http_status == 413:
+        headers["connection"] = "close"  # the rest of the body may still come
     return JSONAnswer(error_body(request.url.path, error), error.http_status, headers)
 
 

@@ -40,7 +40,8 @@ async def read_body(request: Request, limits: ServerLimits) -> Any:
         async with asyncio.timeout(limits.body_seconds):
             body = await _all_bytes(request, limits.max_body_bytes)
     except TimeoutError:
-        raise HTTPException(408, "the body did not come in time") from None
+        headers = {"connection": "close"}  # what comes later would be taken for a request
+        raise HTTPException(408, "the body did not come in time", headers) from None
     try:
         return read_json(body.decode())
     except UnicodeDecodeError as error:

@@ -63,7 +63,8 @@ class Connection(H11Protocol):
         if self.cycle and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()  # an answer amid another one would be part of that
             return
-        status = HTTPStatus(getattr(sys.exc_info()[1], "error_status_hint", 400))
+        hint = getattr(sys.exc_info()[1], "error_status_hint", 400)
+        status = HTTPStatus(hint if hint < 500 else 400)  # it is the client's fault in any case
         body = json.dumps({"error": f"{msg} {status.phrase}."}).encode()
         head = (
             f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/json\r\n"
