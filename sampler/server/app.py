@@ -23,6 +23,7 @@ from sampler.server.answers import (
 from sampler.server.generation import GenerationRoutes
 from sampler.server.guard import Guard, logger
 from sampler.server.information import InformationRoutes
+from sampler.server.openai import OpenAIRoutes
 from sampler.server.service import Service
 
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ def create_app(
 
 def _routes(service: Service) -> list[Route]:
     generation, information = GenerationRoutes(service), InformationRoutes(service)
+    openai = OpenAIRoutes(service)
     return [
         Route("/", generation.root, methods=["POST"]),
         Route("/generate", generation.generate, methods=["POST"]),
         Route("/generate_stream", generation.generate_stream, methods=["POST"]),
+        Route("/v1/completions", openai.completions, methods=["POST"]),
+        Route("/v1/chat/completions", openai.chat, methods=["POST"]),
         Route("/tokenize", information.tokenize, methods=["POST"]),
         Route("/health", information.health, methods=["GET"]),
         Route("/info", information.info, methods=["GET"]),

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sampler.events import GenerateResponse
 from sampler.server.answers import JSONAnswer, ignored_header, stream_headers, timing_headers
 from sampler.server.bodies import read_body
 from sampler.server.exchange import Exchange
@@ -25,12 +26,12 @@ class GenerationRoutes:
         body = await read_body(request, self._service.limits)
         if isinstance(body, dict) and body.get("stream") is True:
             return await self._stream(request, body)
-        return await whole_answer(self._service, request, body, lambda answer: [answer])
+        return await whole_answer(self._service, request, body, _listed)
 
     async def generate(self, request: Request) -> Response:
         """The whole answer."""
         body = await read_body(request, self._service.limits)
-        return await whole_answer(self._service, request, body, lambda answer: answer)
+        return await whole_answer(self._service, request, body, _plain)
 
     async def generate_stream(self, request: Request) -> Response:
         """The events."""
@@ -56,14 +57,25 @@ async def stream_answer(
 
 
 async def whole_answer(
-    service: Service, request: Request, body: Any, shaped: Callable[[dict[str, Any]], Any]
+    service: Service,
+    request: Request,
+    body: Any,
+    shaped: Callable[[GenerateResponse, Exchange], Any],
 ) -> Response:
-    """The answer to what `body`, in TGI's form, asks for, as `shaped` makes it of TGI's."""
+    """The answer to what `body`, in TGI's form, asks for, in the wire form that `shaped` makes."""
     with service.exchange(request, body, stream=False) as exchange:
         response = await exchange.whole()
         headers = _headers(exchange)
     # thousands of tokens with alternatives take a while to write down
-    return await asyncio.to_thread(lambda: JSONAnswer(shaped(response.to_dict()), headers=headers))
+    return await asyncio.to_thread(lambda: JSONAnswer(shaped(response, exchange), headers=headers))
+
+
+def _plain(response: GenerateResponse, exchange: Exchange) -> dict[str, Any]:
+    return response.to_dict()
+
+
+def _listed(response: GenerateResponse, exchange: Exchange) -> list[dict[str, Any]]:
+    return [response.to_dict()]
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:
