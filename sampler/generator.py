@@ -249,6 +249,11 @@ class Generator:
         return self._scheduler.load()
 
     @property
+    def full(self) -> bool:
+        """Whether a request that comes now is refused."""
+        return self._scheduler.full
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed, and takes no requests."""
         return not self._finalizer.alive

@@ -108,10 +108,16 @@ class Scheduler:
         """
         with self._condition:
             self._check_open()
-            free_rows = self._max_batch_size - len(self._live)
-            if len(self._reserved) - free_rows >= self._max_waiting:
+            if self.full:
                 raise OverloadedError
             self._reserved.add(job)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place in the queue."""
+        with self._condition:
+            free_rows = self._max_batch_size - len(self._live)
+            return len(self._reserved) - free_rows >= self._max_waiting
 
     def drop(self, job: Job) -> None:
         """Cancels `job` and gives its place back; its rows are freed before the next step."""

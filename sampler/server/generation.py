@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from sampler.events import GenerateResponse
 from sampler.server.answers import JSONAnswer, ignored_header, stream_headers, timing_headers
-from sampler.server.bodies import read_body
 from sampler.server.exchange import Exchange
 from sampler.server.service import Service
 from sampler.server.streaming import EventFormat, EventStreamResponse, TGIFormat, first_events
@@ -23,19 +22,19 @@ class GenerationRoutes:
 
     async def root(self, request: Request) -> Response:
         """Events if the body asks for a stream, else a list with one answer."""
-        body = await read_body(request, self._service.limits)
+        body = await self._service.body(request)
         if isinstance(body, dict) and body.get("stream") is True:
             return await self._stream(request, body)
         return await whole_answer(self._service, request, body, _listed)
 
     async def generate(self, request: Request) -> Response:
         """The whole answer."""
-        body = await read_body(request, self._service.limits)
+        body = await self._service.body(request)
         return await whole_answer(self._service, request, body, _plain)
 
     async def generate_stream(self, request: Request) -> Response:
         """The events."""
-        body = await read_body(request, self._service.limits)
+        body = await self._service.body(request)
         return await self._stream(request, body)
 
     async def _stream(self, request: Request, body: Any) -> Response:

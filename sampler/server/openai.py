@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sampler.errors import InvalidParameterError, OverloadedError
-from sampler.server.bodies import read_body
 from sampler.server.generation import stream_answer, whole_answer
 from sampler.server.openai_format import ChatFormat, CompletionFormat
 from sampler.server.openai_request import OpenAIRequest, chat_request, completion_request
@@ -23,12 +22,12 @@ class OpenAIRoutes:
 
     async def completions(self, request: Request) -> Response:
         """A text that goes on from the prompt."""
-        asked = completion_request(await read_body(request, self._service.limits))
+        asked = completion_request(await self._service.body(request))
         return await self._answer(request, asked, CompletionFormat)
 
     async def chat(self, request: Request) -> Response:
         """The next message of a conversation, which the model's own template writes down."""
-        asked = chat_request(await read_body(request, self._service.limits))
+        asked = chat_request(await self._service.body(request))
         asked.body["inputs"] = await self._prompt(asked.messages)
         return await self._answer(request, asked, ChatFormat)
 

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
+from sampler.errors import OverloadedError
 from sampler.generator import Generator
 from sampler.limits import ServerLimits
+from sampler.server.bodies import read_body
 from sampler.server.exchange import Exchange
 from sampler.server.metrics import Metrics
 
@@ -38,6 +40,18 @@ class Service:
         self.metrics = Metrics(generator)
         self.exchanges: set[Exchange] = set()
         generator.observe(self.metrics)
+
+    async def body(self, request: Request) -> Any:
+        """The body of a request to generate; not even read when there is no room for it.
+
+        Raises
+        ------
+        OverloadedError : no room
+        InvalidParameterError, HTTPException, ClientDisconnect : as `read_body`
+        """
+        if self.generator.full:
+            raise OverloadedError
+        return await read_body(request, self.limits)
 
     def exchange(self, request: Request, body: Any, stream: bool) -> Exchange:
         """The generation that `body` asks for, begun; OverloadedError when there is no room."""
