@@ -1,5 +1,6 @@
 """What ``sampler serve`` does, behind its options."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,4 +45,11 @@ def run(
             cors_origins=cors_origins,
             allowed_hosts=hosts_to_allow(host, allowed_hosts),
         )
-        Server(app, host, port).run()
+        server = Server(app, host, port)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _leave)  # called when the server has ended in good order
+        server.run()
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
