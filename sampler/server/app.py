@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from sampler.generator import Generator
 from sampler.limits import ServerLimits
 from sampler.server.answers import (
     CLIENT_GONE,
+    JSONAnswer,
     error_answer,
     http_error_answer,
 )
@@ -24,6 +25,7 @@ from sampler.server.generation import GenerationRoutes
 from sampler.server.guard import Guard, logger
 from sampler.server.information import InformationRoutes
 from sampler.server.openai import OpenAIRoutes
+from sampler.server.openapi import document
 from sampler.server.service import Service
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def create_app(
     if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
         raise InvalidParameterError("`api_key` must be printable ASCII, and not empty")
     service = Service(generator, limits or ServerLimits(), model_name, chat_template)
-    routes = _routes(service)
+    routes = _routes(service, document(generator.limits, api_key is not None))
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(cors_origins),
@@ -90,7 +92,10 @@ def create_app(
     return app
 
 
-def _routes(service: Service) -> list[Route]:
+def _routes(service: Service, openapi: dict[str, Any]) -> list[Route]:
+    async def described(request: Request) -> Response:
+        return JSONAnswer(openapi)
+
     generation, information = GenerationRoutes(service), InformationRoutes(service)
     openai = OpenAIRoutes(service)
     return [
@@ -103,6 +108,7 @@ def _routes(service: Service) -> list[Route]:
         Route("/health", information.health, methods=["GET"]),
         Route("/info", information.info, methods=["GET"]),
         Route("/metrics", information.metrics, methods=["GET"]),
+        Route("/openapi.json", described, methods=["GET"]),
     ]
 
 
