@@ -11,6 +11,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from sampler.errors import SamplerError
 from sampler.job import Times
@@ -30,6 +31,12 @@ class JSONAnswer(Response):
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
+def route_path(scope: Scope) -> str:
+    """The path within the application, wherever it is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def error_body(path: str, error: SamplerError) -> dict[str, Any]:
     """The wire form of `error`, in the shape of the API that `path` belongs to."""
     body = error.to_dict()
@@ -43,12 +50,12 @@ def error_answer(request: Request, error: SamplerError, retry_after: int) -> JSO
         headers["retry-after"] = str(retry_after)
     if error.http_status == 413:
         headers["connection"] = "close"  # the rest of the body may still come
-    return JSONAnswer(error_body(request.url.path, error), error.http_status, headers)
+    return JSONAnswer(error_body(route_path(request.scope), error), error.http_status, headers)
 
 
 def http_error_answer(request: Request, error: HTTPException) -> JSONAnswer:
     """The answer to what is no request for this server."""
-    body = http_error_body(request.url.path, error.status_code, error.detail)
+    body = http_error_body(route_path(request.scope), error.status_code, error.detail)
     return JSONAnswer(body, error.status_code, error.headers)
 
 

@@ -44,8 +44,8 @@ def create_app(
 ) -> Starlette:
     """An ASGI application that serves `generator`, to run alone or to mount in another one.
 
-    When the server that runs it ends, requests that are unfinished end with an error and their ids
-    are logged; the generator is left open.
+    At the end of its lifespan, which a mount in another application does not run, requests that are
+    unfinished end with an error and their ids are logged; the generator is left open.
 
     Parameters
     ----------

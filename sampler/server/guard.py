@@ -15,7 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sampler.errors import OverloadedError, SamplerError
 from sampler.limits import ServerLimits
-from sampler.server.answers import CLIENT_GONE, JSONAnswer, error_body, http_error_body
+from sampler.server.answers import (
+    CLIENT_GONE,
+    JSONAnswer,
+    error_body,
+    http_error_body,
+    route_path,
+)
 from sampler.server.metrics import Metrics
 
 logger = logging.getLogger("sampler.server")
@@ -69,7 +75,7 @@ class Guard:
                 raise  # begun already: the connection has to be cut
             own = SamplerError("internal error")
             self._metrics.note_error(own)
-            answer = JSONAnswer(error_body(scope["path"], own), 500)
+            answer = JSONAnswer(error_body(route_path(scope), own), 500)
             await answer(scope, receive, send_with_id)
         finally:
             self._note(scope, status, time.perf_counter() - begun)
@@ -83,7 +89,7 @@ class Guard:
             self._metrics.rejected.labels("client").inc()
             overloaded = OverloadedError()
             headers = {"retry-after": str(self._limits.retry_after_seconds)}
-            answer = JSONAnswer(error_body(scope["path"], overloaded), 429, headers)
+            answer = JSONAnswer(error_body(route_path(scope), overloaded), 429, headers)
             await answer(scope, receive, send)
             return
         self._clients[client] += 1
@@ -95,7 +101,7 @@ class Guard:
                 del self._clients[client]
 
     def _refusal(self, scope: Scope) -> JSONAnswer | None:
-        headers, path = Headers(scope=scope), scope["path"]
+        headers, path = Headers(scope=scope), route_path(scope)
         if (
             sum(len(name) + len(value) for name, value in headers.raw)
             > self._limits.max_header_bytes
@@ -117,7 +123,8 @@ class Guard:
         return JSONAnswer(http_error_body(path, 401, text), 401, challenge)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        path = scope["path"] if scope["path"] in self._paths else "other"
+        path = route_path(scope)
+        path = path if path in self._paths else "other"
         self._metrics.requests.labels(path, status).inc()
         fields = {
             "request_id": scope["state"]["request_id"],

@@ -8,6 +8,8 @@ import logging
 import pytest
 from scripted_models import PATIENCE, Watched, byte_vocabulary, request
 from server_client import JSON, running, until
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from sampler import Generator
 from sampler.limits import ServerLimits
@@ -350,3 +352,31 @@ def test_metrics_add_up_with_what_clients_saw(serve):
     assert client.metric("sampler_queue_size") == client.metric("sampler_running_rows") == 0
     client.get("/" + "x" * 50)
     assert client.metric('sampler_requests_total{path="other",status="404"}') == 1
+
+
+def test_it_can_be_mounted_in_another_application():
+    async def status(outer, path, headers=()):
+        sent, body = [], [{"type": "http.request", "body": b"{}"}]
+
+        async def receive():
+            return body.pop() if body else await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {**SlowReader.scope(), "path": path, "raw_path": path.encode()}
+        scope["headers"] = [*scope["headers"], *headers]
+        await outer(scope, receive, send)
+        return sent[0]["status"], json.loads(sent[1]["body"])
+
+    async def ask(app):
+        outer = Starlette(routes=[Mount("/llm", app)])
+        token = [(b"authorization", b"Bearer secret")]
+        assert (await status(outer, "/llm/generate"))[0] == 401
+        assert (await status(outer, "/llm/generate", token))[0] == 400
+        code, body = await status(outer, "/llm/v1/completions", token)
+        assert (code, body["error"]["type"]) == (400, "validation")
+        assert (await status(outer, "/llm/health"))[0] == 405  # no token, but another method
+
+    with Generator(Watched(), byte_vocabulary()) as generator:
+        asyncio.run(ask(create_app(generator, api_key="secret")))
