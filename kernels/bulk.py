@@ -23,9 +23,10 @@ from sampler.kernels.lanes import (
 )
 from sampler.kernels.numeric import exp_of_negative, total
 from sampler.kernels.precise import ERROR as PRECISE_ERROR
-from sampler.kernels.precise import LOG2_E, powers_of_two, precise_bulk
-from sampler.kernels.row import BLOCK, EXPONENT, RANK, UNDECIDED, WEIGHT, Z
+from sampler.kernels.precise import precise_bulk
+from sampler.kernels.row import BLOCK, UNDECIDED, Z
 from sampler.kernels.scan import bound_of
+from sampler.kernels.truncation import weigh_few
 from sampler.kernels.view import (
     NOTHING,
     edited_lanes,
@@ -68,10 +69,9 @@ class Bulk(NamedTuple):
     precise: bool
 
 
-# The bound of the head is so far down in one id of 64: enough for top_p and small sums of the bulk,
-# for typical_p, and for truncations that keep thousands
+# The bound of the head is so far down in one id of 64: enough for most truncations and small sums
+# of the bulk, and for truncations that keep thousands
 SHORT_HEAD = 4
-MIDDLE_HEAD = 6
 LONG_HEAD = 64
 _LONGEST_HEAD = 16384
 _FLAT = 9.0  # weights of the bulk to those of a head that ends at once; peaked rows have 1 to 6
@@ -110,16 +110,6 @@ def is_flat(view: Arrays, bound: float, temperature: float, work: Arrays) -> boo
 
 
 @kernel
-def _weigh_head(columns: Array, size: int, temperature: float) -> None:
-    """As `weigh`, several at a time."""
-    z, weights, scratch = columns[Z, :size], columns[WEIGHT, :size], columns[RANK, :size]
-    highest = z[first_highest(z, size)]
-    powers_of_two(z, highest, LOG2_E / temperature, weights, scratch)
-    for i in range(size):
-        columns[EXPONENT, i] = (z[i] - highest) / temperature
-
-
-@kernel
 def weigh_row(
     view: Arrays, temperature: float, with_exponents: bool, bound: float, work: Arrays
 ) -> tuple[int, Bulk]:
@@ -139,7 +129,7 @@ def weigh_row(
         return size, nothing
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
-    _weigh_head(columns, size, temperature)
+    weigh_few(columns, size, temperature)
     return size, _bulk_of(view, size, bound, scale, products, work)
 
 

@@ -111,29 +111,32 @@ def _lane_of(token_id: int) -> int:
 
 
 @kernel
-def _leave_lanes_out(logits: Array, row: Record, table: Array, lanes: Arrays) -> None:
+def _leave_lanes_out(
+    logits: Array, row: Record, table: Array, lanes: Arrays, left_out: Array
+) -> int:
     """Leaves out the lanes whose maximum may be touched: it says nothing of the edited row.
 
-    lanes : (maxima, how many).
+    lanes : (maxima, how many). How many are left out; `left_out` has their entries of the table.
     """
     maxima, size = lanes
+    count = 0
     for j in range(row["touched_size"]):
         i = table[j]["id"]
         lane = _lane_of(i)
-        if lane < size:
+        if lane < size and logits[i] >= maxima[lane]:
             table[j]["lane_maximum"] = maxima[lane]
-            if logits[i] >= maxima[lane]:
-                maxima[lane] = NOTHING
+            maxima[lane] = NOTHING
+            left_out[count] = j
+            count += 1
+    return count
 
 
 @kernel
-def _put_lanes_back(row: Record, table: Array, lanes: Arrays) -> None:
+def _put_lanes_back(table: Array, maxima: Array, left_out: Array, count: int) -> None:
     """Undoes `_leave_lanes_out`, backwards because a lane may have been left out twice."""
-    maxima, size = lanes
-    for j in range(row["touched_size"] - 1, -1, -1):
-        lane = _lane_of(table[j]["id"])
-        if lane < size:
-            maxima[lane] = table[j]["lane_maximum"]
+    for n in range(count - 1, -1, -1):
+        entry = table[left_out[n]]
+        maxima[_lane_of(entry["id"])] = entry["lane_maximum"]
 
 
 @kernel
@@ -197,9 +200,10 @@ def high_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, wor
     size, bad = lane_maxima(logits, mask, width, maxima)
     if bad:
         return NOT_FINITE
-    _leave_lanes_out(logits, row, table, (maxima, size))
+    left_out = work[3]
+    count = _leave_lanes_out(logits, row, table, (maxima, size), left_out)
     bound = _bound(row, maxima, size)
-    _put_lanes_back(row, table, (maxima, size))
+    _put_lanes_back(table, maxima, left_out, count)
     if not bound > -np.inf:
         return UNDECIDED
     read_down_to = bound

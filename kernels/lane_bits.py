@@ -67,6 +67,12 @@ def at_least(left: Lanes, right: Lanes) -> int:
     return _plain_bits(left >= right)
 
 
+@_operation(types.uint32, lambda b, left, right: _build_bits(b, b.fcmp_ordered(">=", left, right)))
+def wide_at_least(left: Lanes, right: Lanes) -> int:
+    """As `at_least`, of sixteen float64."""
+    return _plain_bits(left >= right)
+
+
 @_operation(
     types.uint32, lambda b, left, right: _build_bits(b, b.fcmp_unordered(">=", left, right))
 )

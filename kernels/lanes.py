@@ -95,7 +95,7 @@ def _shuffled(builder: Any, vector: Any, lanes: list[int]) -> Any:
 
 
 def _build_splat(builder: Any, number: Any) -> Any:
-    single = ir.Constant(ir.VectorType(_FLOAT, 1), ir.Undefined)
+    single = ir.Constant(ir.VectorType(number.type, 1), ir.Undefined)
     return _shuffled(builder, builder.insert_element(single, number, _INTEGER(0)), [0] * LANES)
 
 
@@ -236,6 +236,12 @@ def times_power(lanes: Lanes, steps: Lanes) -> Lanes:
 def wide_zeros() -> Lanes:
     """Sixteen float64 zeros."""
     return np.zeros(LANES)
+
+
+@_operation(_WIDE_LANES, _build_splat)
+def wide_splat(number: float) -> Lanes:
+    """A float64 in each of sixteen lanes."""
+    return np.full(LANES, number)
 
 
 @_operation(_WIDE_LANES, lambda b, total, lanes: b.fadd(total, b.fpext(lanes, _DOUBLES)))

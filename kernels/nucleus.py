@@ -205,7 +205,7 @@ def _boundary(
         bins[0, j] = z
         bins[1, j] = z if by_top_p else _typical_rank(z, centre, top, temperature)
         bins[2, j] = exp_of_negative(min((z - top) / temperature, 0.0))
-    rank_few(bins[1], count, bins[1, _MOST_CLOSE:].view(np.int64), order)
+    rank_few(bins[1], count, bins[1, _MOST_CLOSE:], order)
     before = _mass_before(found, high, parts, work)
     ahead = parts.inside + before
     error = parts.error * ((1.0 - p) * ahead + p * max(mass - ahead, 0.0)) + ROUNDING * mass

@@ -11,6 +11,8 @@ blocks whose maximum says so.
 mask : (uint16[n] bits, whether to look at them), as in `view`.
 """
 
+import math
+
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
@@ -29,7 +31,7 @@ from sampler.kernels.view import NOTHING, any_set, is_allowed, width_of
 
 _INFINITY = np.float32(np.inf)
 _LOWEST = np.float32(-3.4028235e38)
-_ZERO = np.float32(0.0)
+_ZERO, _HALF = np.float32(0.0), np.float32(0.5)
 _ONE = np.uint32(1)
 
 
@@ -125,31 +127,52 @@ def _count(maxima: Array, size: int, bound: np.float32) -> int:
     return count
 
 
+@inlined
+def _share(few: int, many: int, wanted: int) -> np.float32:
+    """Where the logarithm of `wanted` lies between those of `few` and `many`, inside of 0 to 1."""
+    low, high = _rough_log(few), _rough_log(many)
+    share = (_rough_log(wanted) - low) / (high - low) if high > low else _HALF
+    return min(max(share, np.float32(0.05)), np.float32(0.95))
+
+
+@inlined
+def _rough_log(n: int) -> np.float32:
+    """The binary logarithm of n >= 1, straight between powers of two."""
+    mantissa, exponent = math.frexp(np.float32(n))
+    return np.float32(2.0 * mantissa + exponent)
+
+
 @kernel
 def bound_of(maxima: Array, size: int, k: int) -> np.float32:
     """A float32 that at least k of the maxima reach, and hardly more; -inf when there is none."""
     if size < k:
         return NOTHING
     above = top = highest_of(maxima, size)
+    few = 1  # reach `above`
     step = np.float32(2.0)
     low = np.float32(top - step)
     count = _count(maxima, size, low)
     while count < k:
         step *= np.float32(2.0)
-        above = low
+        above, few = low, max(count, 1)
         low = np.float32(top - step)
         if not low > NOTHING:
             return NOTHING
         count = _count(maxima, size, low)
-    for _ in range(40):
-        middle = np.float32(np.float32(0.5) * low + np.float32(0.5) * above)
-        if count <= k + (k >> 3) + 4 or not low < middle < above:
+    most = k + (k >> 3) + 4
+    for turn in range(40):
+        if count <= most:
+            break
+        # tails are nearly exponential; where they are not, every third step halves
+        share = _share(few, count, k + (k >> 4) + 2) if turn % 3 < 2 else _HALF
+        middle = np.float32((np.float32(1.0) - share) * above + share * low)
+        if not low < middle < above:
             break
         reached = _count(maxima, size, middle)
         if reached >= k:
             low, count = middle, reached
         else:
-            above = middle
+            above, few = middle, max(reached, 1)
     return low
 
 

@@ -12,11 +12,14 @@ Elements are stored in ascending token id, so "then lower id" is "then lower ind
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
+from sampler.kernels.lane_bits import count_bits, wide_at_least
+from sampler.kernels.lanes import LANES, wide_load, wide_splat
 
 DIGITS = 2048
 _MANY = 4096  # from so many on, that many digits are worth their while
 FEW = 128  # a group of this size is sorted instead of opened further
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
+_ONE = np.uint32(1)
 
 
 @inlined
@@ -88,29 +91,42 @@ def _keep_digit(keys: Array, group: Array, high: int, shift: Word, digit: int) -
 
 
 @kernel
-def _sort_by_rank(keys: Array, group: Array) -> None:
-    """Orders a small group by key, descending, then lower index (Shell 1959)."""
-    for gap in (13, 4, 1):
-        for j in range(gap, len(group)):
-            i = group[j]
-            key = keys[i]
-            at = j
-            while at >= gap:
-                other = group[at - gap]
-                if keys[other] > key or (keys[other] == key and other < i):
-                    break
-                group[at] = other
-                at -= gap
-            group[at] = i
+def rank_few(values: Array, size: int, scratch: Array, order: Array) -> None:
+    """order[:size] = the indices of `values` (float64) by value, descending, then lower index.
+
+    scratch : float64[>= size + 15]. Each counts those ahead of it, sixteen at a time: that is n * n
+    comparisons but no branch depends on one, and a sort of fifty would guess hundreds of branches
+    wrong. So it is for a hundred or so.
+    """
+    for i in range(size):
+        scratch[i] = values[i]
+    for i in range(size, size + LANES - 1):
+        scratch[i] = -np.inf
+    for i in range(size):
+        value = wide_splat(values[i])
+        ahead = 0
+        for start in range(0, size, LANES):
+            others = wide_load(scratch, start)
+            earlier = (_ONE << np.uint32(min(max(i - start, 0), LANES))) - _ONE
+            ahead += count_bits(
+                wide_at_least(others, value) & (earlier | ~wide_at_least(value, others))
+            )
+        order[ahead] = i
 
 
 @kernel
-def rank_few(values: Array, size: int, keys: Array, indices: Array) -> None:
-    """indices[:size] = the indices of `values` by value, descending, then lower index."""
-    order_keys(values, size, keys)
-    for i in range(size):
-        indices[i] = i
-    _sort_by_rank(keys, indices[:size])
+def _sort_by_rank(keys: Array, group: Array, bins: Array) -> None:
+    """Orders a small group by key, descending, then lower place; `bins` is written over."""
+    values, order, before = bins[0], bins[1].view(np.int64), bins[2].view(np.int64)
+    bits = values.view(np.int64)
+    for j in range(len(group)):  # back from keys to what they were made of
+        key = keys[group[j]]
+        bits[j] = key if key >= 0 else key ^ _MAGNITUDE
+    rank_few(values, len(group), bins[2], order)
+    for j in range(len(group)):
+        before[j] = group[j]
+    for j in range(len(group)):
+        group[j] = before[order[j]]
 
 
 @kernel
@@ -144,7 +160,7 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
         above = above_opened
         size = _keep_digit(keys, indices[:size], high, shift, opened)
     if size <= FEW:  # else all keys are equal, and in order
-        _sort_by_rank(keys, indices[:size])
+        _sort_by_rank(keys, indices[:size], bins)
     for j in range(size):
         above += masses[indices[j]]
         if above >= limit:

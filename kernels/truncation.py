@@ -9,6 +9,7 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.numeric import exp_of_negative, log, total
+from sampler.kernels.precise import LOG2_E, powers_of_two
 from sampler.kernels.row import EXPONENT, RANK, WEIGHT, Z
 from sampler.kernels.selection import FEW, keep_prefix, last_kept, order_keys, rank_few
 
@@ -25,6 +26,20 @@ def weigh(columns: Array, size: int, temperature: float) -> None:
         exponent = difference / temperature if difference < 0.0 else 0.0
         columns[EXPONENT, i] = exponent
         columns[WEIGHT, i] = exp_of_negative(exponent)
+
+
+@kernel
+def weigh_few(columns: Array, size: int, temperature: float) -> None:
+    """As `weigh`, several at a time and to another last bit; RANK is written over."""
+    z, weights, scratch = columns[Z, :size], columns[WEIGHT, :size], columns[RANK, :size]
+    highest = z[0]
+    for i in range(1, size):
+        highest = max(highest, z[i])
+    # so high a factor gives the same as any higher one, but 0 times it is 0
+    powers_of_two(z, highest, min(LOG2_E / temperature, 1e300), weights, scratch)
+    for i in range(size):
+        difference = z[i] - highest
+        columns[EXPONENT, i] = difference / temperature if difference < 0.0 else 0.0
 
 
 @kernel
@@ -113,21 +128,16 @@ def _keep_marked(size: int, work: Arrays) -> int:
 @kernel
 def truncate_ranked(row: Record, size: int, work: Arrays) -> int:
     """What top_k and top_p leave of a few candidates, weighed here; sorted only once."""
-    columns, keys, indices = work[1], work[2], work[3]
-    rank_few(columns[Z], size, keys, indices)
+    columns, keys, indices, bins = work[1:5]
+    rank_few(columns[Z], size, bins[0], indices)
     top_k = row["top_k"]
     kept = min(top_k, size) if top_k > 0 else size
-    highest, temperature = columns[Z, indices[0]], row["temperature"]
+    weigh_few(columns, size, row["temperature"])
     mass = 0.0
     for i in range(size):
         keys[i] = 0
     for j in range(kept):
-        i = indices[j]
-        difference = columns[Z, i] - highest
-        exponent = difference / temperature if difference < 0.0 else 0.0
-        columns[EXPONENT, i] = exponent
-        columns[WEIGHT, i] = exp_of_negative(exponent)
-        mass += columns[WEIGHT, i]
+        mass += columns[WEIGHT, indices[j]]
     limit = row["top_p"] * mass if row["top_p"] < 1.0 else np.inf
     above = 0.0
     for j in range(kept):

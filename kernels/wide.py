@@ -14,7 +14,6 @@ from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.block_draw import draw_of_all
 from sampler.kernels.bulk import (
     LONG_HEAD,
-    MIDDLE_HEAD,
     ROUNDING,
     SHORT_HEAD,
     Bulk,
@@ -177,7 +176,7 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
     truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
     with_exponents = truncated and row["top_p"] == 1.0
     temperature = 1.0 if row["greedy"] else row["temperature"]
-    bound = bound_of_head(view, MIDDLE_HEAD if with_exponents else SHORT_HEAD, work)
+    bound = bound_of_head(view, SHORT_HEAD, work)
     if truncated and is_flat(view, bound, temperature, work):
         known = (0, 0.0, 0.0)
         if with_exponents:

@@ -72,7 +72,7 @@ def generate(
         opened = open_model(model)
         shown = "" if chat else prompt
         request = _request(opened.chat_prompt(prompt) if chat else prompt, parameters, grammar)
-        _announce_compilation()
+        _announce_compilation("grammar" in request["parameters"], model != "demo-ngram")
         with (
             Generator(
                 opened.model,
@@ -188,19 +188,19 @@ def _parsed(parameter: str) -> tuple[str, Any]:
         return name, value
 
 
-def _announce_compilation() -> None:
-    from sampler.startup import compiled, keeps_compiled
+def _announce_compilation(grammar: bool, model: bool) -> None:
+    from sampler.startup import keeps_compiled, waits_for_compiler
 
-    if not keeps_compiled():
-        click.echo(
-            "Compiling kernels, about 20 seconds; no cache folder is writable to keep them "
-            "(set NUMBA_CACHE_DIR).",
-            err=True,
+    if not waits_for_compiler(grammar, model):
+        return
+    if keeps_compiled():
+        text = "First use on this machine: compiling kernels, about half a minute, once."
+    else:
+        text = (
+            "Compiling kernels, about half a minute; no cache folder is writable to keep them "
+            "(set NUMBA_CACHE_DIR)."
         )
-    elif not compiled():
-        click.echo(
-            "First use on this machine: compiling kernels, about 20 seconds, once.", err=True
-        )
+    click.echo(text, err=True)
 
 
 def _print_text(prompt: str, model: str, stream: Any) -> None:

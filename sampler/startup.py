@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +46,28 @@ def steps() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "models", compile_kernels
 
 
-def compiled() -> bool:
-    """Whether the sampling kernels of this version are in the cache of this machine."""
-    from sampler.kernels._jit import CACHE_FOLDER
+def waits_for_compiler(grammar: bool, model: bool) -> bool:
+    """Whether a first request would wait for kernels that the cache of this machine does not have.
 
-    return CACHE_FOLDER is not None and any(CACHE_FOLDER.rglob("*sample_few*.nbi"))
+    Sampling alone never does: NumPy answers until its kernels are compiled.
+
+    Parameters
+    ----------
+    grammar : whether the request has one
+    model : whether the model is one of this library's that runs on kernels (a GGUF file)
+    """
+    from sampler.kernels.grammar.matching import fill_rows
+    from sampler.kernels.llama import attend
+
+    kernels = [fill_rows] * grammar + [attend] * model
+    return not all(map(_is_in_cache, kernels))
+
+
+def _is_in_cache(kernel: Any) -> bool:
+    if not hasattr(kernel, "stats"):  # without compilation kernels are plain functions
+        return True
+    folder = kernel.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"*.{kernel.__name__}-*.nbi"))
 
 
 def keeps_compiled() -> bool:

@@ -140,6 +140,20 @@ def test_the_first_tokens_wait_for_no_kernel(tmp_path, capsys):
         print(f"\nfirst tokens after {cold['seconds']:.2f} s, from cache {warm['seconds']:.2f} s")
 
 
+WAITING = """
+from sampler.grammar.engine.warmup import compile_kernels
+from sampler.startup import waits_for_compiler as waits
+before = [waits(False, False), waits(True, False), waits(False, True)]
+compile_kernels()
+print(before, waits(True, False))
+"""
+
+
+def test_only_grammars_and_models_wait_for_kernels_that_are_not_in_the_cache(tmp_path):
+    cold = run(WAITING, NUMBA_CACHE_DIR=str(tmp_path))
+    assert cold == "[False, True, True] False\n"
+
+
 def test_the_process_that_compiles_ends_with_its_parent(tmp_path):
     """Also where the parent had no time to say so."""
     process = start(FIRST_TOKENS + "time.sleep(600)", NUMBA_CACHE_DIR=str(tmp_path))
