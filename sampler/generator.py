@@ -6,12 +6,11 @@ so nothing a request contains can hold up the others' tokens.
 """
 
 import asyncio
-import os
 import queue
 import secrets
 import time
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -22,11 +21,10 @@ from sampler.async_stream import AsyncEventStream, LoopMailbox
 from sampler.candidate import Plan
 from sampler.errors import (
     IncompleteGenerationError,
-    IncompleteStreamError,
     InvalidParameterError,
-    SamplerError,
     shown,
 )
+from sampler.event_stream import EventStream, Item
 from sampler.events import GenerateResponse, StreamEvent
 from sampler.forking import call_in_children
 from sampler.grammar import GrammarCompiler
@@ -44,58 +42,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Request = Mapping[str, Any] | GenerateRequest
-Item = StreamEvent | SamplerError | None  # what a stream is fed with; None wakes its readers
-
-
-class EventStream(Iterator[StreamEvent]):
-    """The events of one request, one for each token; the last one has `generated_text`.
-
-    Closing it, or letting go of it, ends the request and frees its row before the next step. Any
-    thread may close it, and a thread that waits for an event then sees the end of the events.
-    """
-
-    def __init__(self, generator: "Generator", job: Job, items: "queue.SimpleQueue[Item]") -> None:
-        self._generator = generator  # must not end before its streams do
-        self._job = job
-        self._items = items
-        self._ended = False
-        self._owner = os.getpid()
-
-    def __next__(self) -> StreamEvent:
-        if os.getpid() != self._owner:  # a forked process has no thread that generates
-            raise IncompleteStreamError("the stream belongs to another process")
-        if self._ended:
-            raise StopIteration
-        item = self._items.get()
-        if isinstance(item, StreamEvent) and item.generated_text is None:
-            return item
-        self._end()
-        if isinstance(item, StreamEvent):
-            return item
-        if item is None:
-            raise StopIteration
-        try:
-            raise item
-        finally:
-            del item  # the error knows this frame: together they would stay until collected
-
-    def close(self) -> None:
-        """Ends the request; further events are not waited for."""
-        self._job.cancel()
-        self._end()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._items.put(None)  # for another thread that waits; it passes this on to the next one
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._job.cancel()
 
 
 class Generator:
