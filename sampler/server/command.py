@@ -1,6 +1,7 @@
 """What ``sampler serve`` does, behind its options."""
 
 import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from sampler.generator import Generator
 from sampler.models.opening import OpenedModel
 from sampler.server.app import create_app
 from sampler.server.logs import log_as_json
-from sampler.server.serving import Server, hosts_to_allow
+from sampler.server.serving import Server, hosts_to_allow, spare_the_collector
 from sampler.startup import warmup
 
 
@@ -27,7 +28,7 @@ def run(
 ) -> None:
     """None, when the server has ended; the parameters are the options of the command."""
     log_as_json()
-    warmup(wait=False)
+    threading.Thread(target=_warm_up, name="sampler-warmup", daemon=True).start()
     with Generator(
         opened.model,
         opened.tokenizer,
@@ -49,6 +50,11 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _leave)  # called when the server has ended in good order
         server.run()
+
+
+def _warm_up() -> None:
+    warmup(wait=True)
+    spare_the_collector()
 
 
 def _leave(*_: object) -> None:
