@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sampler.distribution import Distribution as Distribution
     from sampler.distribution import next_token_distribution as next_token_distribution
     from sampler.errors import SamplerError as SamplerError
+    from sampler.event_stream import EventStream as EventStream
     from sampler.events import GenerateResponse as GenerateResponse
     from sampler.events import StreamEvent as StreamEvent
-    from sampler.generator import EventStream as EventStream
     from sampler.generator import Generator as Generator
     from sampler.generator import default_generator as default_generator
     from sampler.limits import Limits as Limits
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchSampler": "sampler.batch_sampler",
     "Distribution": "sampler.distribution",
-    "EventStream": "sampler.generator",
+    "EventStream": "sampler.event_stream",
     "GenerateRequest": "sampler.request",
     "GenerateResponse": "sampler.events",
     "Generator": "sampler.generator",
@@ -57,7 +57,7 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in ("cli", "errors", "grammar", "kernels", "models"):
+    if name in ("cli", "errors", "grammar", "kernels", "models", "server"):
         return import_module(f"sampler.{name}")
     raise AttributeError(f"module 'sampler' has no attribute {name!r}")
 

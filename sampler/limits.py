@@ -1,4 +1,4 @@
-"""The one place for limits: how much a request, a grammar and a cache may take."""
+"""The one place for limits: how much a request, a grammar, a cache and a client may take."""
 
 import math
 from dataclasses import dataclass, fields
@@ -50,20 +50,62 @@ class Limits:
     grammar_cache_bytes: int = 256 << 20
 
     def __post_init__(self) -> None:
-        problems = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            accepted, noun = ((int,), "integer") if field.type is int else ((int, float), "number")
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, accepted)
-                or not 0 < value < math.inf
-            ):
-                problems.append(
-                    f"`{field.name}` must be a finite {noun} > 0. Given: {shown(value)}"
-                )
-        if problems:
-            raise InvalidParameterError(problems)
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """What one client may take of a server. Every field is finite and > 0.
+
+    Those of the connection itself (headers, idle connections, writing) are kept by ``sampler
+    serve``; where the application runs in another server they are that server's to keep.
+
+    Attributes
+    ----------
+    max_body_bytes : size of a request's body
+    body_seconds : time until the whole body is there
+    max_requests_per_client : unfinished requests of one address
+    max_buffered_events : events of a stream that its reader has not taken; then its row waits
+    write_seconds : time in which a reader takes nothing before its request ends
+    keep_alive_seconds : silence after which a stream gets a comment
+    retry_after_seconds : when to come again, told to those who are refused
+    max_header_bytes : size of a request's head
+    header_seconds : time until the whole head is there, from its first byte or the connection's
+    idle_seconds : time that a connection may wait for its next request
+    max_connections : connections at the same time
+    shutdown_seconds : time that running requests have to finish when the server ends
+
+    Raises
+    ------
+    InvalidParameterError : a limit that is not an integer > 0 (seconds: a number > 0)
+    """
+
+    max_body_bytes: int = 2_000_000
+    body_seconds: float = 30.0
+    max_requests_per_client: int = 1024
+    max_buffered_events: int = 64
+    write_seconds: float = 60.0
+    keep_alive_seconds: float = 15.0
+    retry_after_seconds: int = 1
+    max_header_bytes: int = 16_384
+    header_seconds: float = 10.0
+    idle_seconds: int = 30
+    max_connections: int = 4096
+    shutdown_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+def _check(limits: Limits | ServerLimits) -> None:
+    problems = []
+    for field in fields(limits):
+        value = getattr(limits, field.name)
+        accepted, noun = ((int,), "integer") if field.type is int else ((int, float), "number")
+        if isinstance(value, bool) or not isinstance(value, accepted) or not 0 < value < math.inf:
+            problems.append(f"`{field.name}` must be a finite {noun} > 0. Given: {shown(value)}")
+    if problems:
+        raise InvalidParameterError(problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

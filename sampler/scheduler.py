@@ -4,12 +4,14 @@
 
 Requests join and leave between steps only. The thread starts with the first request and is joined
 by `close`. Rows are given out in turn, one candidate of each waiting request at a time, so a
-request with many candidates cannot keep the others waiting.
+request with many candidates cannot keep the others waiting. A row whose reader is behind is left
+out of the steps until the reader has caught up; it keeps its place.
 """
 
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,11 +33,13 @@ from sampler.events import PrefillToken
 from sampler.forking import call_in_children
 from sampler.job import Job
 from sampler.model import ModelCaller
+from sampler.observing import Load, Observer, Step
 from sampler.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 _sequence_ids = itertools.count()  # of all schedulers, since several may run one model
+_LOOK_SECONDS = 0.05  # between two looks for cancelled requests when no row can go on
 
 
 def _raise(error: Exception) -> NoReturn:
@@ -57,6 +61,11 @@ class _Live:
         """Whether the model is not shown the end of the prompt yet."""
         return self.candidate.context.hidden > 0
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing can be done for it until its reader takes events."""
+        return not self.job.cancelled and self.job.is_full()
+
 
 class Scheduler:
     """Steps the candidates of all requests; see the module.
@@ -77,6 +86,7 @@ class Scheduler:
         self._max_batch_size = max_batch_size
         self._max_waiting = max_waiting
         self._closed = False
+        self.observers: tuple[Observer, ...] = ()
         self._begin_anew()
         call_in_children(self._begin_anew)
 
@@ -98,10 +108,16 @@ class Scheduler:
         """
         with self._condition:
             self._check_open()
-            free_rows = self._max_batch_size - len(self._live)
-            if len(self._reserved) - free_rows >= self._max_waiting:
+            if self.full:
                 raise OverloadedError
             self._reserved.add(job)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place in the queue."""
+        with self._condition:
+            free_rows = self._max_batch_size - len(self._live)
+            return len(self._reserved) - free_rows >= self._max_waiting
 
     def drop(self, job: Job) -> None:
         """Cancels `job` and gives its place back; its rows are freed before the next step."""
@@ -121,6 +137,16 @@ class Scheduler:
                 self._thread = thread
             self._waiting.append(job)
             self._condition.notify()
+
+    def wake(self) -> None:
+        """Looks again at the rows that were held up by their readers."""
+        with self._condition:
+            self._condition.notify()
+
+    def load(self) -> Load:
+        """How many rows are running, and how many requests wait for one."""
+        with self._condition:
+            return Load(running=len(self._live), waiting=len(self._reserved))
 
     def close(self) -> None:
         """Ends every unfinished request with IncompleteGenerationError and joins the thread."""
@@ -147,9 +173,16 @@ class Scheduler:
 
     def _wait_for_work(self) -> bool:
         with self._condition:
-            while not (self._closed or self._waiting or self._live):
-                self._condition.wait()
+            while not (self._closed or self._has_work()):
+                self._condition.wait(_LOOK_SECONDS if self._live else None)
             return not self._closed
+
+    def _has_work(self) -> bool:
+        return (
+            any(not live.is_held for live in self._live)
+            or (bool(self._waiting) and len(self._live) < self._max_batch_size)
+            or any(job.cancelled for job in self._waiting)
+        )
 
     def _drop_cancelled(self) -> None:
         for live in [live for live in self._live if live.job.cancelled]:
@@ -215,17 +248,19 @@ class Scheduler:
 
     def _step(self) -> None:
         """One model call and one token for each row, drawn or of a prompt that is fed."""
-        wanted = [live for live in self._live if not live.job.cancelled]
+        wanted = [live for live in self._live if not (live.job.cancelled or live.is_held)]
         if not wanted:
             return
         drawing = [live for live in wanted if not live.is_fed]
         fed = [live for live in wanted if live.is_fed]
         shown = drawing + fed  # so that the rows to draw from are one block, not copied
+        begun = time.perf_counter()
         try:
             logits = self._model.logits([live.candidate.context.view for live in shown])
         except ModelCallbackError as error:
             self._fail_all({live.job for live in shown}, error)
             return
+        model_seconds = time.perf_counter() - begun
         for live in shown:
             live.candidate.context.mark_shown()
         for row, live in enumerate(fed, start=len(drawing)):
@@ -233,20 +268,27 @@ class Scheduler:
             self._guarded(
                 live.job, partial(self._score, live.job, logits[row : row + 1], [token_id])
             )
+        mask_seconds, draw_seconds = 0.0, 0.0
         if drawing:
-            self._draw(logits[: len(drawing)], drawing)
+            mask_seconds, draw_seconds = self._draw(logits[: len(drawing)], drawing)
+        for observer in self.observers:
+            observer.stepped(Step(len(shown), model_seconds, mask_seconds, draw_seconds))
 
-    def _draw(self, logits: npt.NDArray[np.float32], drawing: list[_Live]) -> None:
-        """Draws one token for each of `drawing`, whose rows `logits` has."""
+    def _draw(self, logits: npt.NDArray[np.float32], drawing: list[_Live]) -> tuple[float, float]:
+        """The seconds of masks and draw; draws a token for each of `drawing`, rows of `logits`."""
+        begun = time.perf_counter()
         bitmask = None
         if any(live.candidate.restricted for live in drawing):
             bitmask = self._bitmask[: len(drawing)]
             bitmask[:] = -1
             self._restrict(bitmask, drawing)
+        masked = time.perf_counter()
         sampled = self._sampler.sample(logits, bitmask, rows=[live.handle for live in drawing])
+        drawn = time.perf_counter()
         for row, live in enumerate(drawing):
             if not live.job.cancelled:
                 self._guarded(live.job, partial(self._take, live, sampled, row))
+        return masked - begun if bitmask is not None else 0.0, drawn - masked
 
     def _restrict(self, bitmask: npt.NDArray[np.int32], drawing: list[_Live]) -> None:
         """None; forbids in each row what its grammar and `min_new_tokens` do not allow."""

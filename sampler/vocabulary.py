@@ -118,18 +118,25 @@ class Vocabulary:
         InvalidParameterError : no string; a lone surrogate, which no tokenizer can take; a
             character that has no token, or another text that the tokenizer fails on
         """
-        if not isinstance(text, str):
-            raise InvalidParameterError(f"`inputs` must be a string. Given: {shown(text)}")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InvalidParameterError(
-                f"`inputs` must be valid Unicode. Given: a lone surrogate at index {error.start}"
-            ) from None
+        _check_text(text)
         try:
             return self._token_ids(text)
         except Exception as error:  # the native library raises plain Exception
             raise InvalidParameterError(self._problem(text, error)) from error
+
+    def encode_with_offsets(self, text: str) -> list[tuple[int, tuple[int, int]]]:
+        """The token ids of `encode`, each with where its characters begin and end in `text`.
+
+        Raises
+        ------
+        InvalidParameterError : as `encode`
+        """
+        _check_text(text)
+        try:
+            (encoding,) = self.tokenizer.encode_batch([text])
+        except Exception as error:
+            raise InvalidParameterError(self._problem(text, error)) from error
+        return list(zip(encoding.ids, encoding.offsets, strict=True))
 
     def _token_ids(self, text: str) -> list[int]:
         # `encode` would hold the GIL, and with a long text hold up every running stream
@@ -158,6 +165,18 @@ class Vocabulary:
         except Exception:
             return True
         return False
+
+
+def _check_text(text: object) -> None:
+    """Raises InvalidParameterError for what no tokenizer can take."""
+    if not isinstance(text, str):
+        raise InvalidParameterError(f"`inputs` must be a string. Given: {shown(text)}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidParameterError(
+            f"`inputs` must be valid Unicode. Given: a lone surrogate at index {error.start}"
+        ) from None
 
 
 def _that_loses_nothing(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,8 +1,8 @@
 """The wire form of a request: which fields there are and how each JSON value is read.
 
-`TOP_LEVEL` and `PARAMETERS` are the only lists of wire names. Reading looks at types alone: a
-reader gives the Python value or raises all that is wrong with it; `sampler.rules` then judges
-ranges.
+`TOP_LEVEL` and `PARAMETERS` are the only lists of TGI's names, `COMPLETIONS` and `CHAT` those of
+OpenAI's where they differ. Reading looks at types alone: a reader gives the Python value or raises
+all that is wrong with it; `sampler.rules` then judges ranges.
 JSON types are taken literally: true is no number, 10.0 is no integer (10 is a number), "5" is
 neither. Null means the default for numbers and objects, as in TGI; for switches and lists it is
 refused.
@@ -143,6 +143,17 @@ def _number(legal: Range) -> Reader:
     return read
 
 
+def _in_range(legal: Range) -> Reader:
+    """As `_number`, and judges: for names that `sampler.rules` does not know."""
+
+    def read(path: str, value: Any) -> int | float:
+        if problem := range_problem(path, value, legal):
+            raise InvalidParameterError(problem)
+        return legal.kind(value)
+
+    return read
+
+
 def _boolean(path: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _wrong(path, "true or false", value)
@@ -172,6 +183,23 @@ def _texts(path: str, value: Any) -> tuple[str, ...]:
     items = enumerate(value)
     raise_any(p for index, item in items for p in _problems(_text, f"{path}[{index}]", item))
     return tuple(value)
+
+
+def _text_or_texts(path: str, value: Any) -> tuple[str, ...]:
+    return (_text(path, value),) if isinstance(value, str) else _texts(path, value)
+
+
+def _one_text(path: str, value: Any) -> str:
+    """A text, or a list of one: that is how some clients write it."""
+    if isinstance(value, list) and len(value) == 1:
+        return _text(f"{path}[0]", value[0])
+    return _text(path, value)
+
+
+def _list(path: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise _wrong(path, "a list that is not empty", value)
+    return value
 
 
 def _anything(path: str, value: Any) -> Any:
@@ -255,4 +283,36 @@ PARAMETERS: Mapping[str, Field] = {
     "decoder_input_details": Field(_boolean),
     "grammar": Field(_grammar, nullable=True),
     "adapter_id": Field(_text, nullable=True),
+}
+
+_ONE = Range(int, lambda x: x == 1, "1: there is one choice")
+_COUNT = Range(int, lambda x: x >= 0, ">= 0")
+_LENGTH = Field(_in_range(REQUEST_RANGES["max_new_tokens"]), nullable=True)
+_SHARED: Mapping[str, Field] = {
+    "model": Field(_text, nullable=True),  # there is one, and the answer names it
+    "user": Field(_text, nullable=True),
+    "max_tokens": _LENGTH,
+    "n": Field(_in_range(_ONE), nullable=True),
+    "stop": Field(_text_or_texts, nullable=True),
+    "stream": Field(_boolean, nullable=True),
+    "stream_options": Field(_object, nullable=True),
+    "response_format": Field(_object, nullable=True),
+}
+COMPLETIONS: Mapping[str, Field] = {
+    **_SHARED,
+    "prompt": Field(_one_text),
+    "echo": Field(_boolean, nullable=True),
+    "logprobs": Field(_in_range(_COUNT), nullable=True),
+}
+CHAT: Mapping[str, Field] = {
+    **_SHARED,
+    "messages": Field(_list),
+    "max_completion_tokens": _LENGTH,
+    "logprobs": Field(_boolean, nullable=True),
+    "top_logprobs": Field(_in_range(_COUNT), nullable=True),
+}
+# of `PARAMETERS`: those that OpenAI's routes take too, under the same name
+SAME_NAMES = frozenset(PARAMETERS) - {
+    *("max_new_tokens", "do_sample", "stop", "trim_stop", "grammar", "adapter_id"),
+    *("top_n_tokens", "logprobs", "details", "decoder_input_details", "return_full_text"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.errors import InvalidParameterError, shown
+from sampler.limits import Limits
 from sampler.model import Model
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ class OpenedModel:
     tokenizer: "Tokenizer"
     eos_token_ids: tuple[int, ...]
     chat_template: "ChatTemplate | None"
+
+    @property
+    def limits(self) -> Limits:
+        """The default limits, within what the model can look back on."""
+        limits = Limits()
+        context = getattr(self.model, "context_length", limits.max_total_tokens)
+        return Limits(
+            max_input_tokens=min(limits.max_input_tokens, context),
+            max_total_tokens=min(limits.max_total_tokens, context),
+        )
 
     def chat_prompt(self, message: str) -> str:
         """The prompt for an answer to one message of a user.

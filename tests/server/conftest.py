@@ -1,0 +1,32 @@
+"""Applications over small models on real ports."""
+
+from contextlib import ExitStack
+
+import pytest
+from scripted_models import Watched, byte_vocabulary, hash_model, scheduler_threads
+from server_client import running
+
+from sampler import Generator
+from sampler.limits import ServerLimits
+from sampler.server import create_app
+
+APP_OPTIONS = ("api_key", "cors_origins", "allowed_hosts", "chat_template", "model_name")
+
+
+@pytest.fixture
+def serve():
+    """Serves a model; options are those of `ServerLimits`, `create_app` and `Generator`."""
+    with ExitStack() as stack:
+
+        def serve(model=hash_model, limits=None, **options):
+            own = {name: options.pop(name) for name in APP_OPTIONS if name in options}
+            generator = stack.enter_context(Generator(model, byte_vocabulary(), **options))
+            app = create_app(generator, limits=limits or ServerLimits(), **own)
+            client = stack.enter_context(running(app))
+            client.generator = generator
+            if isinstance(model, Watched):
+                stack.callback(model.let_go)
+            return client
+
+        yield serve
+    assert not scheduler_threads()
