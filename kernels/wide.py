@@ -54,7 +54,7 @@ def _greedy(row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays) -> tu
     mass = total(columns[WEIGHT], size) + bulk.weight
     log_mass = log(mass)
     logprob = logprob_of(columns[EXPONENT, chosen], log_mass)
-    if not is_near(bulk.error / mass, logprob) or (row["top_n"] > size and bulk.weight > 0.0):
+    if not is_near(bulk.error / mass, logprob) or row["top_n"] > size:
         return UNDECIDED, 0.0
     if row["top_n"] > 0 and not row["raw_logprobs"]:
         write_top(size, row["top_n"], log_mass, work, top)

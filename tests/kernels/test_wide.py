@@ -44,6 +44,14 @@ def test_wide_rows_are_the_reference_ones():
     assert check(seed=41, count=600)[SAME] >= 595
 
 
+def test_top_tokens_of_no_weight_are_reported():
+    """Penalties below 1 leave all but a few ids so far behind that their weights are 0."""
+    logits = np.random.default_rng(2).normal(0.0, 1.0, 4_000).astype(np.float32)
+    logits[[7, 9, 11]] = 3.0, 2.0, 1.0
+    parameters = SamplingParameters(repetition_penalty=1e-4, top_n_tokens=6)
+    assert compare(Case(logits, parameters, prompt=(7, 9, 11))) == SAME
+
+
 @pytest.mark.slow
 def test_many_wide_rows_are_the_reference_ones():
     assert check(seed=42, count=20_000)[SAME] >= 19_950
