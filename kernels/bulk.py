@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, inlined, kernel
-from sampler.kernels.finish import first_highest
+from sampler.kernels.finish import first_highest, logprob_of
 from sampler.kernels.lane_bits import count_bits, not_below, where
 from sampler.kernels.lanes import (
     LANES,
@@ -178,6 +178,12 @@ def is_near(error: float, logprob: float) -> bool:
     """Whether the error is at most that of rounding the logprob to float32 (or 1e-9)."""
     rounding = math.ldexp(1.0, math.frexp(logprob)[1] - 25) if logprob != 0.0 else 0.0
     return error <= 1e-9 + rounding
+
+
+@kernel
+def are_near(error: float, logprob: float, log_mass: float, count: int) -> bool:
+    """As `is_near`, for the logprobs of the `count` highest too, which are the nearest to 0."""
+    return is_near(error, logprob) and (count == 0 or is_near(error, logprob_of(0.0, log_mass)))
 
 
 @inlined

@@ -24,7 +24,7 @@ from sampler.kernels.bands import (
     weigh_listed,
 )
 from sampler.kernels.block_draw import draw_of_all
-from sampler.kernels.bulk import ROUNDING, Bulk, is_near
+from sampler.kernels.bulk import ROUNDING, Bulk, are_near
 from sampler.kernels.finish import logprob_of, write_top
 from sampler.kernels.lane_bits import at_least, lowest_bit, where
 from sampler.kernels.lanes import (
@@ -307,7 +307,9 @@ def _decide(
     else:
         listed = (lists_of(work)[3], size, parts.unit, parts.error)
         token_id, exponent = draw_of_all(view, row, (mass, top), listed, inside, work)
-    if token_id < 0 or not is_near(parts.error, logprob_of(exponent, log(mass))):
+    log_mass = log(mass)
+    logprob = logprob_of(exponent, log_mass)
+    if token_id < 0 or not are_near(parts.error, logprob, log_mass, row["top_n"]):
         return UNDECIDED, 0.0, 0.0
     return token_id, exponent, mass
 

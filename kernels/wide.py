@@ -17,6 +17,7 @@ from sampler.kernels.bulk import (
     ROUNDING,
     SHORT_HEAD,
     Bulk,
+    are_near,
     bound_of_head,
     is_flat,
     is_near,
@@ -72,7 +73,8 @@ def _sample_all(
     token_id, exponent = draw_of_all(view, row, known, listed, bulk, work)
     log_mass = log(mass)
     logprob = logprob_of(exponent, log_mass)
-    if token_id < 0 or not is_near(bulk.error / mass, logprob) or row["top_n"] > size:
+    near = are_near(bulk.error / mass, logprob, log_mass, row["top_n"])
+    if token_id < 0 or not near or row["top_n"] > size:
         return UNDECIDED, 0.0
     if row["top_n"] > 0 and not row["raw_logprobs"]:
         write_top(size, row["top_n"], log_mass, work, top)
@@ -243,7 +245,7 @@ def raw_score(
     log_mass = log(mass)
     highest = columns[Z, first_highest(columns[Z], size)]
     logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
-    if not is_near(bulk.error / mass, logprob):
+    if not are_near(bulk.error / mass, logprob, log_mass, count):
         bulk = weigh_again(view, 1.0, False, size, bulk, work)
         log_mass = log(total(columns[WEIGHT], size) + bulk.weight)
         logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)

@@ -6,7 +6,7 @@ from reference.cases import Case, packed
 from reference.comparison import SAME, compare, verdicts
 
 from sampler import BatchSampler, SamplingParameters
-from sampler.kernels.bulk import is_near
+from sampler.kernels.bulk import are_near, is_near
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.3, 5.0)
 SIZES = (1_024, 1_100, 2_047, 4_000, 4_096, 12_000, 32_000, 50_000)
@@ -84,3 +84,10 @@ def test_the_error_of_a_logprob_is_held_against_its_own_rounding():
         half = 0.5 * float(np.spacing(np.float32(-logprob)))
         assert is_near(0.99 * half, logprob)
         assert not is_near(1.01 * half + 1e-9, logprob)
+
+
+def test_the_highest_logprobs_are_held_against_their_own_rounding():
+    """The token is far down, where float32 sums are good enough; the highest is near 0."""
+    assert compare(flat_case(2, 1_801)) == SAME
+    assert are_near(5e-9, -8.0, 0.5, 0)
+    assert not are_near(5e-9, -8.0, 1e-3, 5)
