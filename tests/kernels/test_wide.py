@@ -7,7 +7,7 @@ import pytest
 from reference.cases import Case, random_case
 from reference.comparison import SAME, compare, verdicts
 
-from sampler import SamplingParameters
+from sampler import SamplingParameters, Watermark
 from sampler.kernels._jit import kernel
 from sampler.kernels.row import arrays_of, views_of, workspace
 from sampler.kernels.weights import error_of, head_and_bulk, scale_of
@@ -42,6 +42,23 @@ def check(seed, count):
 
 def test_wide_rows_are_the_reference_ones():
     assert check(seed=41, count=600)[SAME] >= 595
+
+
+def watermarked_case(seed, index):
+    """As `wide_case`, with a green list."""
+    case, rng = wide_case(seed, index), np.random.default_rng([seed, index, 1])
+    scheme = Watermark(delta=float(rng.choice([0.1, 2.0, 30.0])), gamma=0.3)
+    changed = replace(case.parameters, watermark=scheme)
+    return replace(case, parameters=changed, prompt=(*case.prompt, 5))
+
+
+def test_watermarked_rows_are_the_reference_ones():
+    assert verdicts(watermarked_case(5, index) for index in range(250))[SAME] >= 245
+
+
+@pytest.mark.slow
+def test_many_watermarked_rows_are_the_reference_ones():
+    assert verdicts(watermarked_case(6, index) for index in range(5_000))[SAME] >= 4_950
 
 
 def test_top_tokens_of_no_weight_are_reported():
