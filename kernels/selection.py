@@ -100,6 +100,7 @@ def rank_few(values: Array, size: int, scratch: Array, order: Array) -> None:
     """
     for i in range(size):
         scratch[i] = values[i]
+        order[i] = i  # NaN would leave places out: no index may come from old memory
     for i in range(size, size + LANES - 1):
         scratch[i] = -np.inf
     for i in range(size):

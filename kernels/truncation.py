@@ -13,6 +13,8 @@ from sampler.kernels.precise import LOG2_E, powers_of_two
 from sampler.kernels.row import EXPONENT, RANK, WEIGHT, Z
 from sampler.kernels.selection import FEW, keep_prefix, last_kept, order_keys, rank_few
 
+_DEEP = -690.0  # below, `powers_of_two` soon gives the same for all
+
 
 @kernel
 def weigh(columns: Array, size: int, temperature: float) -> None:
@@ -39,7 +41,10 @@ def weigh_few(columns: Array, size: int, temperature: float) -> None:
     powers_of_two(z, highest, min(LOG2_E / temperature, 1e300), weights, scratch)
     for i in range(size):
         difference = z[i] - highest
-        columns[EXPONENT, i] = difference / temperature if difference < 0.0 else 0.0
+        exponent = difference / temperature if difference < 0.0 else 0.0
+        columns[EXPONENT, i] = exponent
+        if exponent < _DEEP:
+            weights[i] = exp_of_negative(exponent)
 
 
 @kernel

@@ -96,3 +96,14 @@ def test_there_is_no_bound_for_more_than_there_are_or_for_nothing_but_minus_infi
     maxima[3] = 5.0
     assert bound_of(maxima, 32, 1) <= 5.0
     assert bound_of(maxima, 32, 2) == -np.inf
+
+
+def test_tiny_temperatures_leave_one_candidate():
+    """What is deeper than any float64 weighs nothing, and no sum of exponents counts it."""
+    rng = np.random.default_rng(4)
+    for temperature in (5e-324, 1e-308, 1e-300, 1e-30):
+        for values in ({"typical_p": 0.5, "top_k": 50}, {"typical_p": 0.9}, {"min_p": 1e-303}):
+            for size in (2, 40, 2_000):
+                logits = (rng.normal(size=size) * 3).astype(np.float32)
+                parameters = SamplingParameters(seed=1, temperature=temperature, **values)
+                assert compare(Case(logits, parameters)) == SAME
