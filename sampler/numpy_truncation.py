@@ -60,11 +60,12 @@ def by_rank(values: Floats, count: int) -> Indices:
     return kept[np.argsort(-values[kept], kind="stable")]
 
 
-def shortest(keys: Floats, weights: Floats, limit: float) -> Indices:
+def shortest(keys: Floats, weights: Floats, limit: float, ranks: Floats | None = None) -> Indices:
     """The ascending indices of the highest keys, of equal ones lower index first, that weigh limit.
 
     Each stays whose higher ones weigh less than `limit`. Both are float64[n], n >= 1; keys are
-    exponents of the weights or distances of them, not NaN.
+    exponents of the weights or distances of them, not NaN. `ranks`, in their order, tells apart what
+    rounding has made equal among the keys.
     """
     bins = _bins(keys)
     sums = np.bincount(bins, weights).cumsum()
@@ -73,7 +74,7 @@ def shortest(keys: Floats, weights: Floats, limit: float) -> Indices:
     high = np.searchsorted(sums, limit * (1.0 + _SUM_ERROR))
     certain, opened = bins < low, np.flatnonzero((bins >= low) & (bins <= high))
     above = float(weights[certain].sum())
-    ranked = opened[np.argsort(-keys[opened], kind="stable")]
+    ranked = opened[np.argsort(-(keys if ranks is None else ranks)[opened], kind="stable")]
     count = 1 + int(np.searchsorted(above + cumulative(weights[ranked]), limit))
     certain[ranked[:count]] = True
     return np.flatnonzero(certain)
@@ -115,7 +116,7 @@ class Candidates:
     def keep_top_p(self, share: float) -> None:
         """The shortest most probable set of this mass (Holtzman et al., arXiv 1904.09751, 3.1)."""
         limit = share * float(self.weights.sum())
-        self.keep(shortest(self.exponents, self.weights, limit))
+        self.keep(shortest(self.exponents, self.weights, limit, self.z))
 
     def keep_typical(self, share: float) -> None:
         """The shortest most typical set of this mass (Meister et al., arXiv 2202.00666, 3.1).

@@ -51,6 +51,11 @@ def test_random_rows(in_numpy):
     parity(seed=30, count=4_000)
 
 
+def test_logits_that_the_exponent_cannot_tell_apart_are_ranked_by_themselves(in_numpy):
+    logits = np.array([1.0, *(1e-20 * (i + 1) for i in range(9))], np.float32)
+    assert verdict(Case(logits, SamplingParameters(top_p=0.5, seed=1, top_n_tokens=10))) == SAME
+
+
 @pytest.mark.slow
 def test_fifty_thousand_random_rows(in_numpy):
     parity(seed=31, count=50_000)
