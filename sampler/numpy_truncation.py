@@ -64,8 +64,8 @@ def shortest(keys: Floats, weights: Floats, limit: float, ranks: Floats | None =
     """The ascending indices of the highest keys, of equal ones lower index first, that weigh limit.
 
     Each stays whose higher ones weigh less than `limit`. Both are float64[n], n >= 1; keys are
-    exponents of the weights or distances of them, not NaN. `ranks`, in their order, tells apart what
-    rounding has made equal among the keys.
+    exponents of the weights or distances of them, not NaN. `ranks`, in their order, tells apart
+    what rounding has made equal among the keys.
     """
     bins = _bins(keys)
     sums = np.bincount(bins, weights).cumsum()
