@@ -22,9 +22,13 @@ from sampler.kernels.grammar.memory import (
     PAIR_COUNT,
     PAIR_INDEX,
     PLAIN_MASKS,
+    REST_TOKENS,
     STATE_COUNT,
     STATE_SIZE,
     STATES,
+    STRING_LENGTHS,
+    STRING_REACH,
+    TOKEN_IDS,
     TOKENS,
     WALK_LISTED,
     WALK_LOWEST,
@@ -35,6 +39,7 @@ from sampler.kernels.grammar.memory import (
     longs_at,
     mixed,
     pair,
+    peek,
     words_at,
 )
 
@@ -192,3 +197,16 @@ def begin_mask(g: Array, plain: int, mask: Array) -> None:
     plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
     for i in range(len(mask)):
         mask[i] = plain_masks[first + i]
+
+
+@embedded
+def drop_longer(g: Array, room: int, mask: Array) -> None:
+    """None; forbids those tokens that are not plain and need more than `room` code points."""
+    tokens = block_at(g[TOKENS])
+    if room >= tokens[STRING_REACH]:
+        return
+    ids, lengths = ints_at(tokens, REST_TOKENS + TOKEN_IDS), ints_at(tokens, STRING_LENGTHS)
+    for i in range(tokens[REST_TOKENS + TOKEN_IDS + 1]):
+        if lengths[i] > room:
+            token_id = peek(ids, i)
+            mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))

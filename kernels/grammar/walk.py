@@ -17,6 +17,7 @@ from sampler.kernels.grammar.kept_masks import (
     allow,
     begin_mask,
     can_keep,
+    drop_longer,
     keep,
     kept,
     read,
@@ -24,11 +25,13 @@ from sampler.kernels.grammar.kept_masks import (
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
     ACTIONS,
+    AFTER_SPACE,
     ALL_TOKENS,
     BASES,
     DEAD,
     EOS,
     FIRST_TOKEN,
+    HAS_RUNS,
     HEIGHT,
     LEVEL_BASE,
     LEVEL_LOW,
@@ -45,6 +48,7 @@ from sampler.kernels.grammar.memory import (
     OK,
     POP,
     REST_TOKENS,
+    ROOM_LEFT,
     ROW_SIZE,
     ROW_START,
     ROWS,
@@ -72,6 +76,7 @@ from sampler.kernels.grammar.plain import (
     slice_of,
 )
 from sampler.kernels.grammar.rows import entry
+from sampler.kernels.grammar.runs import is_space
 
 TEMPORARY = 1 << 30  # bases from here on live as long as a walk
 
@@ -132,10 +137,15 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     while node < nodes:
         at, byte = peek(node_depth, node) * LEVEL_SIZE, peek(node_byte, node)
         offset = byte - peek(levels, at + LEVEL_LOW)
-        if offset < 0 or offset >= peek(levels, at + LEVEL_SIZE_OF_ROW):
+        if offset >= 0 and offset < peek(levels, at + LEVEL_SIZE_OF_ROW):
+            state = peek(rows, peek(levels, at + LEVEL_ROW) + offset)
+        elif byte <= 0x20 and peek(states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + HAS_RUNS):
+            state = int64(UNKNOWN)
+            if is_space(byte):
+                state = peek(states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + AFTER_SPACE)
+        else:
             node += peek(subtree_size, node)
             continue
-        state = peek(rows, peek(levels, at + LEVEL_ROW) + offset)
         if state == UNKNOWN:
             state = entry(g, peek(levels, at + LEVEL_STATE), byte)
             if g[STATUS] != OK:
@@ -206,6 +216,9 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
         if g[STATUS] != OK:
             return
         keep(g, state, base, mask)
+    room = int64(ints_at(g, STATES)[first * STATE_SIZE + ROOM_LEFT])
+    if room != 0:
+        drop_longer(g, room, mask)
     if ints_at(g, STATES)[first * STATE_SIZE + ACCEPTS] and base == 0:
         tokens = block_at(g[TOKENS])
         for i in range(tokens[EOS + 1]):
