@@ -39,7 +39,7 @@ class GrammarCache:
 
     Threads that ask for the same key at the same time make its value once, and one that fails
     fails all of them; failures are not kept. A value larger than the whole cache is given out but
-    not kept.
+    not kept. One that says `is_worn` is made anew.
 
     Parameters
     ----------
@@ -77,9 +77,10 @@ class GrammarCache:
         IncompleteGenerationError : the caller was cancelled while another thread made the value
         """
         with self._lock:
-            if key in self._kept:
+            kept = self._kept.get(key)
+            if kept is not None and not kept.is_worn:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+                return kept
             work = self._in_work.setdefault(key, _Work())
             work.cancelled.append(cancelled)
             is_first = len(work.cancelled) == 1

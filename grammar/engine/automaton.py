@@ -5,6 +5,8 @@ its arrays are made and grown, and what a kernel asks for is brought: cells of a
 has called before, the row of a text state, more room.
 """
 
+import contextlib
+import time
 from typing import Any, NoReturn
 
 import numpy as np
@@ -136,9 +138,23 @@ class Automaton:
         limits, block = self._limits, self._block
         return bool(
             2 * self.nbytes > limits.max_bytes
+            or 2 * len(self._text_states) > limits.max_text_states
             or 2 * block[memory.STATE_COUNT] > limits.max_states
             or 2 * block[memory.STACKS + memory.PAIR_COUNT] > limits.max_stacks
         )
+
+    def write_ahead(self, seconds: float) -> None:
+        """None; writes frames that nobody has called yet, those of the beginning first.
+
+        About as long as `seconds`. What cannot be written is left to whoever calls it.
+        """
+        program, frame = self._program, 0
+        end = time.perf_counter() + seconds
+        with contextlib.suppress(GrammarError):
+            while frame < len(program.frame_starts) and time.perf_counter() < end:
+                program.write_frame(frame)
+                frame += 1
+        self._read_program()
 
     def follow(self, operation: int, position: int, number: int, size: int) -> int:
         """What the kernel `follow` gives once it has got all that it needs.

@@ -18,6 +18,8 @@ from sampler.grammar.text.terms import current_pool
 from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
 
+_AHEAD_SECONDS = 0.0005  # half of what most compiles take, and many masks later
+
 
 class NativeBackend:
     """Compiles in the calling thread; thread-safe. See `sampler.grammar.compiler.Backend`."""
@@ -69,7 +71,9 @@ class NativeBackend:
         compile_kernels()
         with Budget.of_compile(self._limits, abandoned):
             program, distinct_keys, warnings = translate_schema(source, options, self._limits)
-            return CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+            grammar = CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+            grammar.write_ahead(_AHEAD_SECONDS)
+            return grammar
 
     @property
     def _tokens(self) -> TokenTrie:

@@ -77,6 +77,11 @@ class CompiledGrammar:
         self._automaton = Automaton(self._program, self._block, self._limits)
         self._start = self._automaton.start()
 
+    def write_ahead(self, seconds: float) -> None:
+        """None; does for about `seconds` what the first masks will need, and would wait for."""
+        with self.lock:
+            self._automaton.write_ahead(seconds)
+
     def matcher(self) -> GrammarMatcher:
         """A new matcher at the beginning of the text."""
         keys = KeyScanner(self._block) if self.distinct_keys else None
@@ -84,6 +89,11 @@ class CompiledGrammar:
             if self._automaton.is_half_full:
                 self._begin()  # the matchers that there are keep theirs until they end
             return GrammarMatcher(self, self._automaton, self._start, keys)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the languages of its texts have grown so far that it is better compiled anew."""
+        return any(text.dfa.is_half_full for text in self._program.texts)
 
     @property
     def nbytes(self) -> int:

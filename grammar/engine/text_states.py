@@ -62,6 +62,9 @@ class TextStates:
         self._reach = 0
         automaton.room(memory.TEXT_STATES, memory.TEXT_STATE_SIZE)
 
+    def __len__(self) -> int:
+        return len(self._states)
+
     def read(self, texts: list[Text]) -> None:
         """None; brings the texts that are more than before."""
         if len(texts) == self._texts:

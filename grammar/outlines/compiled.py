@@ -60,6 +60,11 @@ class CompiledGrammar:
         return GrammarMatcher(self, self.automaton.initial, scanner)
 
     @property
+    def is_worn(self) -> bool:
+        """False: nothing of it grows."""
+        return False
+
+    @property
     def nbytes(self) -> int:
         """An upper bound of the memory this grammar takes, in bytes, kept masks included."""
         masks = len(self.automaton.accepting) * self._words * 4

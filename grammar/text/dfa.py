@@ -188,6 +188,11 @@ class TextDfa:
         return self.start != 0
 
     @property
+    def is_half_full(self) -> bool:
+        """Whether the limit of states is nearer than the beginning."""
+        return 2 * len(self._terms) > MAX_STATES
+
+    @property
     def nbytes(self) -> int:
         """An estimate of the memory that this automaton takes."""
         rows = sum(known is not None for known in self._rows)
@@ -198,9 +203,14 @@ _shared: WeakValueDictionary[Term, TextDfa] = WeakValueDictionary()
 
 
 def dfa_of(term: Term) -> TextDfa:
-    """The automaton of `term`, the same one for everybody as long as anybody has it."""
+    """The automaton of `term`, the same one for everybody as long as anybody has it.
+
+    Where it has grown, it is another one from then on.
+    """
     known = _shared.get(term)
-    return known or _shared.setdefault(term, TextDfa(term))
+    if known is None or known.is_half_full:
+        known = _shared[term] = TextDfa(term)
+    return known
 
 
 def text_of(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from sampler.errors import (
 )
 from sampler.grammar import GrammarCompiler
 from sampler.grammar.cache import GrammarCache
-from sampler.limits import Limits
+from sampler.limits import AutomatonLimits, Limits
 
 INTEGER = {"type": "integer"}
 
@@ -499,3 +500,31 @@ def test_a_request_for_a_compile_that_was_given_up_starts_another(compiler):
     with pytest.raises(IncompleteGenerationError):
         cache.get("key", give_up, lambda: True)
     assert cache.get("key", lambda _: grammar) is grammar
+
+
+def test_a_grammar_whose_languages_have_grown_is_compiled_anew(make_compiler, monkeypatch):
+    monkeypatch.setattr("sampler.grammar.text.dfa.MAX_STATES", 400)
+    compiler, pattern = make_compiler(), "(a|b)*a(a|b){9}"
+    first = compiler.compile_regex(pattern)
+    assert compiler.compile_regex(pattern) is first
+    matcher = first.matcher()
+    choice = random.Random(1)
+    while not first.is_worn:
+        assert matcher.accept_bytes(choice.choice([b"a", b"b"]))
+    second = compiler.compile_regex(pattern)
+    assert second is not first
+    assert not second.is_worn
+    assert second.matcher().accept_bytes(b"ab" * 20)
+    assert matcher.accept_bytes(b"b")
+
+
+def test_texts_that_are_half_full_begin_anew(compiler):
+    """With fewer states than all the texts together need."""
+    grammar = compiler.compile_regex("(a|b)*a(a|b){10}")
+    grammar._limits = AutomatonLimits(max_text_states=300)
+    grammar._begin()
+    choice = random.Random(1)
+    for _ in range(30):
+        matcher = grammar.matcher()
+        for _ in range(60):
+            assert matcher.accept_bytes(choice.choice([b"a", b"b"]))
