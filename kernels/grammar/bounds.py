@@ -46,6 +46,7 @@ from sampler.kernels.grammar.memory import (
     TEXT_ROWS,
     TEXT_SIZE,
     TEXTS,
+    UNKNOWN,
     bytes_at,
     has_room,
     ints_at,
@@ -139,4 +140,7 @@ def lay_out(g: Array, state: int) -> None:
     if has_room(g, ROWS, g[ROW_COUNT] + size):
         states[at + LOW], states[at + ROW_SIZE] = low, size
         states[at + ROW_START] = g[ROW_COUNT]
+        rows = ints_at(g, ROWS)
+        for i in range(g[ROW_COUNT], g[ROW_COUNT] + size):
+            rows[i] = UNKNOWN
         g[ROW_COUNT] += size
