@@ -48,7 +48,8 @@ FOUND_COUNT, STAMP, RETURNED = range(71, 74)  # of the set that is being closed
 WALK_NODE, WALK_LOWEST, WALK_LISTED, WALK_PLAIN, WALK_STATE = range(74, 79)  # see `walk`
 REACH = 79  # the greatest `TEXT_SHORTEST` of all text states
 MAX_FOUND, MAX_STATES, MAX_STACKS, MAX_KEPT_WORDS = range(80, 84)
-BLOCK_SIZE = 84
+WALK_PART = 84  # where the plain tokens of the walk are kept, if it leaves them out
+BLOCK_SIZE = 85
 
 # The block of the tokens
 TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token_ids int32
@@ -68,10 +69,11 @@ OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)
 # is none yet), whether the text may end, the state with the same mask (0: unknown), where that mask
 # is kept (0: nowhere; `LOOK`), which plain tokens it allows (0: unknown, 1: see `slice_of`), where
 # white space stands (see `runs`), and the entry for white space if it is none of the row; the code
-# points that a string has room for (0: no bound, or one that the mask knows itself)
-STATE_SIZE = 13
+# points that a string has room for (0: no bound, or one that the mask knows itself), and where the
+# plain tokens are kept that no base has a say in (0: nowhere)
+STATE_SIZE = 14
 START, SIZE, LOW, ROW_SIZE, ROW_START, ACCEPTS, CANONICAL, KEPT, SLICE = range(9)
-HAS_RUNS, IS_RUN, AFTER_SPACE, ROOM_LEFT = range(9, STATE_SIZE)
+HAS_RUNS, IS_RUN, AFTER_SPACE, ROOM_LEFT, PLAIN_PART = range(9, STATE_SIZE)
 
 # Fields of a text: where its classes begin, its spelling, its window and its first state
 TEXT_SIZE = 5

@@ -143,6 +143,23 @@ def slice_of(g: Array, state: int) -> int:
 
 
 @kernel
+def stays_in_string(g: Array, state: int) -> bool:
+    """Whether plain tokens go on what is there, whatever comes behind the strings of `state`."""
+    states, at, ops = ints_at(g, STATES), state * STATE_SIZE, bytes_at(g, OPS)
+    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
+        cell = longs_at(g, CONFIGURATIONS)[WIDTH * number] & LOW_HALF
+        argument = longs_at(g, ARGUMENTS)[cell]
+        if ops[cell] == TEXT:
+            if longs_at(g, TEXTS)[argument * TEXT_SIZE + SPELLING] == RAW:
+                return False
+            if not _is_quoted(g, cell):
+                return False
+        elif ops[cell] != BYTE or argument not in (_QUOTE, _BACKSLASH):
+            return False
+    return True
+
+
+@kernel
 def _clipped(g: Array, number: int, is_sliced: bool, has_room: bool) -> int:
     """The count of configuration `number`, or one with the same tokens.
 

@@ -18,7 +18,9 @@ from sampler.kernels.grammar.kept_masks import (
     begin_mask,
     can_keep,
     drop_longer,
+    is_long,
     keep,
+    keep_plain_part,
     kept,
     read,
 )
@@ -46,6 +48,7 @@ from sampler.kernels.grammar.memory import (
     LOW_HALF,
     NODE_DEPTH,
     OK,
+    PLAIN_PART,
     POP,
     REST_TOKENS,
     ROOM_LEFT,
@@ -62,6 +65,7 @@ from sampler.kernels.grammar.memory import (
     WALK_LISTED,
     WALK_LOWEST,
     WALK_NODE,
+    WALK_PART,
     WALK_PLAIN,
     WALK_STATE,
     block_at,
@@ -74,6 +78,7 @@ from sampler.kernels.grammar.memory import (
 from sampler.kernels.grammar.plain import (
     canonical,
     slice_of,
+    stays_in_string,
 )
 from sampler.kernels.grammar.rows import entry
 from sampler.kernels.grammar.runs import is_space
@@ -178,8 +183,12 @@ def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> Non
     levels = ints_at(g, LEVELS)
     _descend(levels, 0, ints_at(g, STATES), state)
     levels[LEVEL_BASE], levels[LEVEL_TOP] = base, 0
-    begin_mask(g, plain, mask)
-    g[WALK_PLAIN], g[WALK_LOWEST], g[WALK_LISTED] = plain, base, 0
+    part = int64(0) if plain >= 0 else int64(ints_at(g, STATES)[state * STATE_SIZE + PLAIN_PART])
+    if part == 0:
+        begin_mask(g, plain, mask)
+    else:
+        read(g, part, plain, mask)
+    g[WALK_PLAIN], g[WALK_PART], g[WALK_LOWEST], g[WALK_LISTED] = plain, part, base, 0
     g[WALK_STATE], g[WALK_NODE] = state, 0
 
 
@@ -211,11 +220,13 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
         if g[STATUS] != OK:
             return
         tokens = block_at(g[TOKENS])
-        trie = ALL_TOKENS if plain < 0 else REST_TOKENS
+        trie = ALL_TOKENS if plain < 0 and g[WALK_PART] == 0 else REST_TOKENS
         _walk(g, trie, tokens[trie + 1], mask)
         if g[STATUS] != OK:
             return
         keep(g, state, base, mask)
+        if trie == ALL_TOKENS and is_long(g, mask) and stays_in_string(g, state):
+            keep_plain_part(g, state, mask)
     room = int64(ints_at(g, STATES)[first * STATE_SIZE + ROOM_LEFT])
     if room != 0:
         drop_longer(g, room, mask)
