@@ -40,6 +40,7 @@ class TokenBlock:
         self._roots[trie.all.node_byte[tops]] = tops
         self._put_trie(memory.ALL_TOKENS, trie.all)
         self._put_trie(memory.REST_TOKENS, trie.rest)
+        self._put_trie(memory.TAIL_TOKENS, trie.tails)
         self._put(memory.PLAIN_MASKS, trie.plain_masks)
         self._put(memory.TOKEN_DATA, trie.data)
         self._put(memory.TOKEN_STARTS, trie.starts)

@@ -60,7 +60,8 @@ TWO_QUOTES, THREE_QUOTES, ROOTS, STRING_LENGTHS = range(30, 38, 2)
 # `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest`
 # goes; `MISSES_TAILS`: whether some byte from 0x80 to 0xBF is no token by itself
 VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(38, 44)
-TOKENS_SIZE = 44
+TAIL_TOKENS = 44  # as `REST_TOKENS`, each without the plain characters that it begins with
+TOKENS_SIZE = TAIL_TOKENS + TRIE_WORDS
 
 # What a call ends with
 OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)

@@ -65,6 +65,7 @@ from sampler.kernels.grammar.texts import (
 
 _NO_SLICE = 1
 _QUOTE, _BACKSLASH = 0x22, 0x5C
+ENDLESS = (1 << 31) - 1  # code points that no text comes to
 
 
 @kernel
@@ -164,7 +165,7 @@ def _clipped(g: Array, number: int, is_sliced: bool, has_room: bool) -> int:
     """The count of configuration `number`, or one with the same tokens.
 
     Neither end of a window matters that is farther away than the longest token reaches; with
-    `is_sliced` only tokens that are not plain are looked for; with `has_room` see `_room_left`.
+    `is_sliced` only tokens that are not plain are looked for; with `has_room` see `room_in_string`.
     """
     configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
     cell, count = configurations[at] & LOW_HALF, int64(configurations[at + 3])
@@ -192,25 +193,25 @@ def _room_of_text(g: Array, number: int) -> int:
     It is where a JSON string of any characters has got its least length.
     """
     configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
-    cell, state, count = (
-        configurations[at] & LOW_HALF,
-        configurations[at + 2],
-        configurations[at + 3],
-    )
+    cell, state = configurations[at] & LOW_HALF, configurations[at + 2]
+    count = int64(configurations[at + 3])
     texts, text = longs_at(g, TEXTS), longs_at(g, ARGUMENTS)[cell] * TEXT_SIZE
     high = int64(texts[text + MAX_LENGTH])
-    if high < 0 or high > LOW_HALF >> 1 or count < texts[text + MIN_LENGTH] or state >> 32 != 0:
+    if high > ENDLESS or count < texts[text + MIN_LENGTH] or state >> 32 != 0:
         return 0
     flags = ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_FLAGS]
-    return high - count if flags & FREE_TEXT and _is_quoted(g, cell) else int64(0)
+    if not flags & FREE_TEXT or texts[text + SPELLING] == RAW or not _is_quoted(g, cell):
+        return 0
+    return ENDLESS if high < 0 else high - count
 
 
 @kernel
-def _room_left(g: Array, state: int) -> int:
-    """How many code points the string that `state` is in may still have; 0 if that is not all.
+def room_in_string(g: Array, state: int) -> int:
+    """How many code points the string that `state` is in may still have, at most `ENDLESS`.
 
-    Where it is, and nothing else goes on but the quotation mark, the tokens are those which fit, of
-    the tokens when the string had its least length.
+    0 unless that is all there is to know of it: it takes any characters, has got its least length,
+    and nothing else goes on but the quotation mark. Then the tokens are those that fit, of the
+    tokens when it had its least length; and plain characters lead nowhere else.
     """
     states, at = ints_at(g, STATES), state * STATE_SIZE
     room = int64(0)
@@ -243,8 +244,8 @@ def canonical(g: Array, state: int) -> int:
     is_same, is_sliced = True, slice_of(g, state) >= 0
     if g[STATUS] != OK:
         return 0
-    room = _room_left(g, state)
-    states[at + ROOM_LEFT] = room
+    room = room_in_string(g, state)
+    states[at + ROOM_LEFT] = room if room < ENDLESS else 0
     for number in range(first, first + states[at + SIZE]):
         clipped = _clipped(g, number, is_sliced, room > 0)
         is_same = is_same and clipped == configurations[WIDTH * number + 3]

@@ -197,6 +197,27 @@ def string_lengths(data: Array, starts: Array, order: Array, lengths: Array) -> 
         lengths[i] = count + (part > 0)
 
 
+@kernel
+def plain_prefixes(data: Array, starts: Array, order: Array, sizes: Array) -> None:
+    """sizes[i] = the bytes of the plain characters that token order[i] begins with.
+
+    0 where there is nothing else.
+
+    Parameters
+    ----------
+    data, starts : the tokens, see `leading_keys`
+    order : int32[n]
+    sizes : int64[n], written
+    """
+    for i in range(len(order)):
+        start, end = starts[order[i]], starts[order[i] + 1]
+        at, size = start, np.int64(1)
+        while at < end and size > 0:
+            size = np.int64(_plain_character(data, at, end))
+            at += size
+        sizes[i] = at - start if at < end else 0
+
+
 @inlined
 def _plain_character(data: Array, at: int, end: int) -> int:
     """The bytes of the plain character that begins at `at`; 0 where there is none."""

@@ -59,6 +59,7 @@ from sampler.kernels.grammar.memory import (
     STATES,
     STATUS,
     SUBTREE_SIZE,
+    TAIL_TOKENS,
     TOKEN_IDS,
     TOKENS,
     UNKNOWN,
@@ -77,6 +78,7 @@ from sampler.kernels.grammar.memory import (
 )
 from sampler.kernels.grammar.plain import (
     canonical,
+    room_in_string,
     slice_of,
     stays_in_string,
 )
@@ -221,6 +223,8 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
             return
         tokens = block_at(g[TOKENS])
         trie = ALL_TOKENS if plain < 0 and g[WALK_PART] == 0 else REST_TOKENS
+        if trie == REST_TOKENS and room_in_string(g, state) > 0:
+            trie = TAIL_TOKENS  # plain characters before them change nothing
         _walk(g, trie, tokens[trie + 1], mask)
         if g[STATUS] != OK:
             return
