@@ -128,6 +128,7 @@ class Automaton:
         # others few ids are shorter than words
         words = tokens.trie.plain_masks.shape[1]
         self._allocate(memory.LISTED, max(words, len(tokens.trie.rest.token_ids)))
+        self._allocate(memory.LOOP_MASK, words)
         self._allocate(memory.LEVELS, (tokens.height + 2) * (memory.LEVEL_SIZE + 2))
         for number, value in _FIRST_NUMBERS.items():
             self._block[number] = value

@@ -103,6 +103,18 @@ def kept(g: Array, state: int, base: int) -> int:
 
 
 @kernel
+def kept_by(g: Array, state: int, base: int) -> int:
+    """The base below the entries by which the mask of a state is kept."""
+    value, key = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT]), state
+    while value == LOOK:
+        bases = longs_at(g, BASES)
+        number = pair(g, MEMO, key, bases[2 * base + 1], False)
+        value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
+        key, base = number | _DEEPER, bases[2 * base]
+    return base
+
+
+@kernel
 def keep(g: Array, state: int, base: int, mask: Array) -> None:
     """None; keeps the mask of a walk that has ended. There is room (`can_keep`)."""
     bases, depth, below = longs_at(g, BASES), 0, base
@@ -194,7 +206,7 @@ def _same_words(g: Array, at: int, size: int) -> int:
     return at
 
 
-@embedded
+@kernel
 def read(g: Array, at: int, plain: int, mask: Array) -> None:
     """None; writes the mask that is kept at `at`, with the plain tokens of `plain` code points."""
     masks = ints_at(g, KEPT_MASKS)

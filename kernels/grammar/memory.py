@@ -49,7 +49,10 @@ WALK_NODE, WALK_LOWEST, WALK_LISTED, WALK_PLAIN, WALK_STATE = range(74, 79)  # s
 REACH = 79  # the greatest `TEXT_SHORTEST` of all text states
 MAX_FOUND, MAX_STATES, MAX_STACKS, MAX_KEPT_WORDS = range(80, 84)
 WALK_PART = 84  # where the plain tokens of the walk are kept, if it leaves them out
-BLOCK_SIZE = 85
+# The state whose mask has what the walk need not look at (0: none), the state that is returned to
+# from there (0: the base is that of the walk), and that mask, uint32[words]
+WALK_LOOP, WALK_BACK, LOOP_MASK = 85, 86, 87
+BLOCK_SIZE = 89
 
 # The block of the tokens
 TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token_ids int32

@@ -10,6 +10,8 @@ the mask depends on is the state and those entries of the base that the walk cam
 kept: as ids, or on top of the plain tokens that a string allows, or whole.
 """
 
+import numpy as np
+
 from sampler.kernels._jit import Array, Arrays
 from sampler.kernels.grammar.bounds import lay_out
 from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
@@ -24,6 +26,7 @@ from sampler.kernels.grammar.kept_masks import (
     kept,
     read,
 )
+from sampler.kernels.grammar.loops import begin_loop, begins_plainly, loop_of
 from sampler.kernels.grammar.memory import (
     ACCEPTS,
     ACTIONS,
@@ -44,6 +47,7 @@ from sampler.kernels.grammar.memory import (
     LEVEL_TOP,
     LEVELS,
     LISTED,
+    LOOP_MASK,
     LOW,
     LOW_HALF,
     NODE_DEPTH,
@@ -63,7 +67,9 @@ from sampler.kernels.grammar.memory import (
     TOKEN_IDS,
     TOKENS,
     UNKNOWN,
+    WALK_BACK,
     WALK_LISTED,
+    WALK_LOOP,
     WALK_LOWEST,
     WALK_NODE,
     WALK_PART,
@@ -75,6 +81,7 @@ from sampler.kernels.grammar.memory import (
     longs_at,
     peek,
     poke,
+    words_at,
 )
 from sampler.kernels.grammar.plain import (
     canonical,
@@ -132,6 +139,33 @@ def _allow_node(arrays: Arrays, node: int, count: int, mask: Array) -> int:
 
 
 @kernel
+def _is_in_loop(g: Array, base: int, top: int) -> bool:
+    """Whether the state of the loop, with this base, is at the position of the loop."""
+    levels, back = ints_at(g, LEVELS), g[WALK_BACK]
+    first_base = levels[LEVEL_BASE]
+    if back == 0:
+        return top == 0 and base == first_base
+    temporary = (block_at(g[TOKENS])[HEIGHT] + 1) * LEVEL_SIZE
+    is_first = top == 1 and base == TEMPORARY and levels[temporary] == first_base
+    return is_first and levels[temporary + 1] == back
+
+
+@kernel
+def _allow_as_loop(g: Array, arrays: Arrays, nodes: tuple[int, int], mask: Array) -> None:
+    """None; allows and lists the tokens from one node to another that the loop allows."""
+    first_token, token_ids, listed, room = arrays
+    allowed, count = words_at(g, LOOP_MASK), int64(g[WALK_LISTED])
+    for i in range(peek(first_token, nodes[0]), peek(first_token, nodes[1])):
+        token_id = peek(token_ids, i)
+        if (allowed[token_id >> 5] >> np.uint32(token_id & 31)) & np.uint32(1):
+            allow(mask, token_id)
+            if count < room:
+                poke(listed, count, token_id)
+            count += 1
+    g[WALK_LISTED] = count
+
+
+@kernel
 def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     """None; goes on with the walk from where it is, to the end or to a status."""
     tokens = block_at(g[TOKENS])
@@ -140,7 +174,7 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
     levels, rows, states = ints_at(g, LEVELS), ints_at(g, ROWS), ints_at(g, STATES)
     first_token, token_ids = ints_at(tokens, trie + FIRST_TOKEN), ints_at(tokens, trie + TOKEN_IDS)
     lists = (first_token, token_ids, ints_at(g, LISTED), int64(g[LISTED + 1]))
-    node, listed = int64(g[WALK_NODE]), int64(g[WALK_LISTED])
+    node, listed, loop = int64(g[WALK_NODE]), int64(g[WALK_LISTED]), int64(g[WALK_LOOP])
     while node < nodes:
         at, byte = peek(node_depth, node) * LEVEL_SIZE, peek(node_byte, node)
         offset = byte - peek(levels, at + LEVEL_LOW)
@@ -163,6 +197,14 @@ def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
         base, top = peek(levels, at + LEVEL_BASE), peek(levels, at + LEVEL_TOP)
         if state < 0:
             state, base, top = _turn(g, state, base, top)
+        if state == loop and _is_in_loop(g, base, top):
+            token_id, depth = peek(token_ids, peek(first_token, node)), peek(node_depth, node)
+            if begins_plainly(tokens, token_id, depth + 1):
+                g[WALK_LISTED] = listed
+                _allow_as_loop(g, lists, (node, node + peek(subtree_size, node)), mask)
+                listed = int64(g[WALK_LISTED])
+                node += peek(subtree_size, node)
+                continue
         if peek(subtree_size, node) > 1:
             if peek(states, state * STATE_SIZE + ROW_START) == 0:
                 lay_out(g, state)
@@ -194,6 +236,32 @@ def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> Non
     g[WALK_STATE], g[WALK_NODE] = state, 0
 
 
+@kernel
+def _learn(g: Array, position: int, plain: int, loop: int, mask: Array) -> None:
+    """None; writes the mask of a canonical state and keeps it; or a status, to go on from."""
+    state, base = position & LOW_HALF, position >> 32
+    if not can_keep(g):
+        return
+    # what was asked for may have changed which state stands for the first
+    if g[WALK_NODE] < 0 or g[WALK_STATE] != state:
+        g[WALK_NODE] = -1
+        _begin_walk(g, state, base, plain, mask)
+        if g[STATUS] != OK:
+            return
+        begin_loop(g, loop, base)
+    tokens = block_at(g[TOKENS])
+    trie = ALL_TOKENS if plain < 0 and g[WALK_PART] == 0 else REST_TOKENS
+    if trie == REST_TOKENS and room_in_string(g, state) > 0:
+        trie = TAIL_TOKENS  # plain characters before them change nothing
+    _walk(g, trie, tokens[trie + 1], mask)
+    if g[STATUS] != OK:
+        return
+    keep(g, state, base, mask)
+    if trie == ALL_TOKENS and is_long(g, mask) and stays_in_string(g, state):
+        keep_plain_part(g, state, mask)
+    g[WALK_NODE] = -1
+
+
 @embedded
 def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     """None; writes the tokens that are allowed at `position` to `mask`, uint32[words]; or a status.
@@ -213,24 +281,14 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     if at > 0:
         read(g, at, plain, mask)
     else:
-        if not can_keep(g):
-            return
-        # what was asked for may have changed which state stands for the first
-        if g[WALK_NODE] < 0 or g[WALK_STATE] != state:
-            g[WALK_NODE] = -1
-            _begin_walk(g, state, base, plain, mask)
+        loop = loop_of(g, base << 32 | state, plain)
+        after = loop & LOW_HALF
+        if g[STATUS] == OK and loop != 0 and kept(g, after, loop >> 32) == 0:
+            _learn(g, loop, slice_of(g, after), 0, mask)
+        if g[STATUS] == OK:
+            _learn(g, base << 32 | state, plain, loop, mask)
         if g[STATUS] != OK:
             return
-        tokens = block_at(g[TOKENS])
-        trie = ALL_TOKENS if plain < 0 and g[WALK_PART] == 0 else REST_TOKENS
-        if trie == REST_TOKENS and room_in_string(g, state) > 0:
-            trie = TAIL_TOKENS  # plain characters before them change nothing
-        _walk(g, trie, tokens[trie + 1], mask)
-        if g[STATUS] != OK:
-            return
-        keep(g, state, base, mask)
-        if trie == ALL_TOKENS and is_long(g, mask) and stays_in_string(g, state):
-            keep_plain_part(g, state, mask)
     room = int64(ints_at(g, STATES)[first * STATE_SIZE + ROOM_LEFT])
     if room != 0:
         drop_longer(g, room, mask)
