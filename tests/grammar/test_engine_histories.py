@@ -64,6 +64,16 @@ SCHEMAS = {
         "minProperties": 1,
     },
     "anything": {},
+    "patterns in counted arrays": {
+        "type": "array",
+        "maxItems": 30,
+        "items": {"type": "string", "pattern": "^[a-eé ]+$"},
+    },
+    "counted keys": {
+        "properties": {"name": {"type": "string"}, "a": {"type": "integer"}, "ab": True},
+        "maxProperties": 4,
+        "additionalProperties": {"type": "array", "items": {"$ref": "#"}},
+    },
 }
 
 
