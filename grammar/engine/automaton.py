@@ -66,12 +66,27 @@ _FIRST_SIZES = {
     memory.MEMO: 1024,
     memory.MEMO + memory.PAIR_INDEX: 1024,
 }
-_POOLS = {  # how many elements are in use
-    memory.ROWS: (memory.ROW_COUNT, 1),
-    memory.KEPT_MASKS: (memory.MASK_COUNT, 1),
-    memory.CONFIGURATIONS: (memory.CONFIGURATION_COUNT, 4),
-    memory.STATES: (memory.STATE_COUNT, memory.STATE_SIZE),
-}
+_UNSET = frozenset(  # nothing is read that was not written; to clear them would take long
+    (
+        memory.STATES,
+        memory.STATE_HASHES,
+        memory.CONFIGURATIONS,
+        memory.ROWS,
+        memory.ACTIONS,
+        memory.FOUND,
+        memory.KEPT_MASKS,
+        memory.MEMO_VALUES,
+        memory.STACKS,
+        memory.BASES,
+        memory.MEMO,
+    )
+)
+_POOLS = (  # of what elements are in use: where their number stands, and how many each is; bytes
+    (memory.ROWS, memory.ROW_COUNT, 1, 4),
+    (memory.KEPT_MASKS, memory.MASK_COUNT, 1, 4),
+    (memory.CONFIGURATIONS, memory.CONFIGURATION_COUNT, 4, 8),
+    (memory.STATES, memory.STATE_COUNT, memory.STATE_SIZE, 4),
+)
 _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
     memory.STATE_COUNT: 2,
     memory.ROW_COUNT: 1,
@@ -103,6 +118,7 @@ class Automaton:
         self._tokens = tokens
         self._limits = limits
         self._arrays: dict[int, npt.NDArray[Any]] = {}
+        self._allocated = 0  # bytes of all arrays
         self._block = np.zeros(memory.BLOCK_SIZE, np.int64)
         self.address = int(self._block.ctypes.data)
         self._block[memory.TOKENS] = tokens.address
@@ -112,6 +128,7 @@ class Automaton:
         # others few ids are shorter than words
         words = tokens.trie.plain_masks.shape[1]
         self._allocate(memory.LISTED, max(words, len(tokens.trie.rest.token_ids)))
+        self._allocate(memory.LOOP_MASK, words)
         self._allocate(memory.LEVELS, (tokens.height + 2) * (memory.LEVEL_SIZE + 2))
         for number, value in _FIRST_NUMBERS.items():
             self._block[number] = value
@@ -126,11 +143,10 @@ class Automaton:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays, of the large ones as far as they are in use."""
-        unused = 0
-        for field, (count, size) in _POOLS.items():
-            array = self._arrays[field]
-            unused += array.nbytes - array.itemsize * size * int(self._block[count])
-        return sum(array.nbytes for array in self._arrays.values()) - unused
+        block, used = self._block.data, self._allocated
+        for field, count, size, width in _POOLS:
+            used -= width * (block[field + 1] - size * block[count])
+        return used
 
     @property
     def is_half_full(self) -> bool:
@@ -208,6 +224,8 @@ class Automaton:
 
     def put(self, field: int, array: npt.NDArray[Any]) -> None:
         """None; makes `array` (contiguous) the array of `field`."""
+        old = self._arrays.get(field)
+        self._allocated += array.nbytes - (old.nbytes if old is not None else 0)
         self._arrays[field] = array
         self._block[field] = array.ctypes.data
         self._block[field + 1] = array.size
@@ -232,7 +250,11 @@ class Automaton:
         room = max(size, 2 * old.size if old is not None else 0)
         if field in _INDEXED or field == memory.SEEN:
             room = 1 << (room - 1).bit_length()
-        array = np.zeros(room, _DTYPES.get(field, np.int32))
+        if field in _UNSET:
+            array = np.empty(room, _DTYPES.get(field, np.int32))
+            array[: 2 * memory.STATE_SIZE] = 0  # the first elements mean "none"
+        else:
+            array = np.zeros(room, _DTYPES.get(field, np.int32))
         if old is not None and field not in _INDEXED and field != memory.SEEN:
             array[: old.size] = old
         self.put(field, array)

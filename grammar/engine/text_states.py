@@ -1,6 +1,5 @@
 """The states of texts as the kernels have them: numbered through, with rows of the next ones."""
 
-from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,8 @@ class TextStates:
             states[at + memory.TEXT_FLAGS] |= memory.TAKES_EVERYTHING
             if language.loops(state, row):
                 states[at + memory.TEXT_FLAGS] |= memory.LOOPS
+            if dfa.is_accepting(state) and all(following == state for following in row[1:]):
+                states[at + memory.TEXT_FLAGS] |= memory.FREE_TEXT
         self._row_words = end
 
     def _load_all_but(self, words: Sequence[str], language: _Language, number: int) -> None:
@@ -112,36 +113,25 @@ class TextStates:
         They are the nodes of the words as a tree, and one for whatever has left it: known without
         derivatives, and all at once. The keys of most objects are such a language.
         """
-        dfa = language.dfa
-        away = len(self._states)
-        numbers = {"": number}  # of the beginnings of words
-        everywhere = array("i", [away]) * dfa.class_count
-        everywhere[0] = 0  # surrogates
-        rows = {number: everywhere[:], away: everywhere}
-        for word in words:
-            before = number
-            for end in range(1, len(word) + 1):
-                node = numbers.get(word[:end])
-                if node is None:
-                    node = numbers[word[:end]] = away + len(numbers)
-                    rows[node] = everywhere[:]
-                    rows[before][dfa.class_of(ord(word[end - 1]))] = node
-                before = node
-        self._states.extend([(language, 0)] * (len(rows) - 1))
-        flags = dict.fromkeys(rows, memory.TAKES_EVERYTHING | memory.ACCEPTING)
-        flags[away] |= memory.LOOPS
-        for word in words:
-            flags[numbers[word]] = memory.TAKES_EVERYTHING
-        size = memory.TEXT_STATE_SIZE
-        states = self._automaton.room(memory.TEXT_STATES, size * len(self._states))
-        place = self._row_words
-        for node in rows:
-            states[size * node + memory.TEXT_ROW] = place
-            states[size * node + memory.TEXT_FLAGS] = flags[node]
-            place += dfa.class_count
-        table = self._automaton.room(memory.TEXT_ROWS, place)
-        table[self._row_words : place] = np.frombuffer(b"".join(rows.values()), np.int32)
-        self._row_words = place
+        dfa, size = language.dfa, memory.TEXT_STATE_SIZE
+        before, letters, ends = _tree_of(words)
+        nodes = len(before)  # of which each has a row, after that of the beginning and of `away`
+        away, end = len(self._states), len(self._states) + 1 + nodes
+        self._states.extend([(language, 0)] * (end - away))
+        rows = np.full((nodes + 2, dfa.class_count), away, np.int32)
+        rows[before, _classes_of(dfa, letters)] = np.arange(away + 1, end)
+        rows[:, 0] = 0  # surrogates
+        flags = np.full(nodes + 2, memory.TAKES_EVERYTHING | memory.ACCEPTING, np.int32)
+        flags[ends] = memory.TAKES_EVERYTHING
+        flags[1] |= memory.LOOPS | memory.FREE_TEXT
+        places = np.arange(self._row_words, self._row_words + rows.size, dfa.class_count)
+        self._row_words += rows.size
+        table = self._automaton.room(memory.TEXT_ROWS, self._row_words)
+        table[places[0] : self._row_words] = rows.ravel()
+        states = self._automaton.room(memory.TEXT_STATES, size * end)
+        for field, values in ((memory.TEXT_ROW, places), (memory.TEXT_FLAGS, flags)):
+            states[size * number + field] = values[0]
+            states[size * away + field : size * end : size] = values[1:]
 
     def _spellable(self, text: Text) -> TextDfa:
         """The texts that the vocabulary can spell; in JSON strings that is all, with escapes."""
@@ -209,6 +199,36 @@ def _window(text: Text) -> tuple[int, int]:
     if text.min_length > _ENDLESS:
         raise GrammarLimitError("characters of a text", text.min_length, _ENDLESS)
     return text.min_length, text.max_length if text.max_length <= _ENDLESS else -1
+
+
+def _tree_of(words: Sequence[str]) -> tuple[list[int], str, list[int]]:
+    """(the node before each node, the characters that lead there, the nodes of whole `words`).
+
+    The words are sorted. Their beginning is node 0; the others are numbered from 2 on.
+    """
+    before, letters, ends = list[int](), list[str](), list[int]()
+    path, last = [0], ""
+    for word in words:
+        shared = 0
+        for one, other in zip(last, word, strict=False):
+            if one != other:
+                break
+            shared += 1
+        del path[shared + 1 :]
+        following = len(before) + 2
+        path.extend(range(following, following + len(word) - shared))
+        before += path[shared:-1]
+        letters.append(word[shared:])
+        ends.append(path[-1])
+        last = word
+    return before, "".join(letters), ends
+
+
+def _classes_of(dfa: TextDfa, text: str) -> npt.NDArray[np.int32]:
+    """The class of each character."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    runs = np.searchsorted(np.asarray(dfa.class_starts, np.uint32), points, "right") - 1
+    return np.asarray(dfa.class_ids, np.int32)[runs]
 
 
 def _plain_classes(dfa: TextDfa) -> frozenset[int]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sampler.grammar.engine.spellable import spellable_points
 from sampler.grammar.engine.tokens import ByteTrie, TokenTrie
 from sampler.kernels.grammar import memory
+from sampler.kernels.grammar.trie import string_lengths
 
 _IN_STRING = re.compile(rb'(?:[^"\\\x00-\x1f]|\\.)*+\\?', re.DOTALL)
 _FIRST_PRINTABLE = 0x20
@@ -39,6 +40,7 @@ class TokenBlock:
         self._roots[trie.all.node_byte[tops]] = tops
         self._put_trie(memory.ALL_TOKENS, trie.all)
         self._put_trie(memory.REST_TOKENS, trie.rest)
+        self._put_trie(memory.TAIL_TOKENS, trie.tails)
         self._put(memory.PLAIN_MASKS, trie.plain_masks)
         self._put(memory.TOKEN_DATA, trie.data)
         self._put(memory.TOKEN_STARTS, trie.starts)
@@ -47,6 +49,9 @@ class TokenBlock:
         self._put(memory.TWO_QUOTES, trie.two_quotes)
         self._put(memory.THREE_QUOTES, trie.three_quotes)
         self._put(memory.ROOTS, self._roots)
+        self._lengths = np.empty(len(trie.rest.token_ids), np.int32)
+        string_lengths(trie.data, trie.starts, trie.rest.token_ids, self._lengths)
+        self._put(memory.STRING_LENGTHS, self._lengths)
         block[memory.VOCAB_SIZE] = trie.vocab_size
         block[memory.MASK_SIZE] = trie.plain_masks.shape[1]
         block[memory.HEIGHT] = self.height

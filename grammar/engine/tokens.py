@@ -7,7 +7,7 @@ grow. They are "plain"; `plain_masks` has them by the number of characters, and 
 of the others.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from sampler.kernels.grammar.trie import (
     lay_out,
     leading_keys,
     plain_lengths,
+    plain_prefixes,
     shared_prefixes,
     sort_tokens,
 )
@@ -116,6 +117,8 @@ class TokenTrie:
     eos_token_ids : ids that end a sequence
     data, starts : the text of token t is ``data[starts[t] : starts[t + 1]]``
     all, rest : the trie of every token that is text, and of those that are not plain
+    tails : the trie of those that are not plain, each without the plain characters that it begins
+        with: what a string goes on with that takes any of them
     plain_lengths : int32[vocab], the code points of each plain token (1 to `plain_budget`), else 0
     plain_masks : uint32[plain_budget + 1, words], the plain tokens of at most so many code points
     plain_budget : the code points of the longest plain token, at most `MAX_PLAIN_LENGTH`; with so
@@ -140,6 +143,7 @@ class TokenTrie:
         self._arrays = arrays
         self.data, self.starts = arrays.data, arrays.starts
         self.all, self.rest = arrays.all, arrays.rest
+        self.tails = _tails(self.data, self.starts, self.rest.token_ids)
         self.plain_lengths = arrays.plain_lengths
         self.plain_masks = _plain_masks(self.plain_lengths)
         self.plain_budget = len(self.plain_masks) - 1
@@ -192,12 +196,31 @@ def build(texts: tuple[bytes, ...]) -> TokenArrays:
     plain = np.empty(len(texts), np.int32)
     plain_lengths(data, starts, plain)
     plain[plain > MAX_PLAIN_LENGTH] = 0
-    order = np.flatnonzero(lengths).astype(np.int32)
-    keys = np.empty(len(texts), np.int64)
-    leading_keys(data, starts, keys)
-    sort_tokens(data, starts, keys, order, np.empty_like(order))
+    order = _sorted(data, starts, np.flatnonzero(lengths).astype(np.int32))
     rest = np.ascontiguousarray(order[plain[order] == 0])
     return TokenArrays(data, starts, plain, _trie(data, starts, order), _trie(data, starts, rest))
+
+
+def _sorted(data: Bytes, starts: Longs, order: Ints) -> Ints:
+    """The tokens `order`, sorted by their bytes; the same array."""
+    keys = np.empty(len(starts) - 1, np.int64)
+    leading_keys(data, starts, keys)
+    sort_tokens(data, starts, keys, order, np.empty_like(order))
+    return order
+
+
+def _tails(data: Bytes, starts: Longs, token_ids: Ints) -> ByteTrie:
+    """The trie of the tokens `token_ids` without the plain characters that they begin with."""
+    sizes = np.empty(len(token_ids), np.int64)
+    plain_prefixes(data, starts, token_ids, sizes)
+    begins, lengths = starts[token_ids] + sizes, starts[token_ids + 1] - starts[token_ids] - sizes
+    tail_starts = np.zeros(len(token_ids) + 1, np.int64)
+    np.cumsum(lengths, out=tail_starts[1:])
+    places = np.arange(tail_starts[-1]) + np.repeat(begins - tail_starts[:-1], lengths)
+    tails = np.ascontiguousarray(data[places])
+    order = _sorted(tails, tail_starts, np.arange(len(token_ids), dtype=np.int32))
+    trie = _trie(tails, tail_starts, order)
+    return replace(trie, token_ids=np.ascontiguousarray(token_ids[order]))
 
 
 def _trie(data: Bytes, starts: Longs, order: Ints) -> ByteTrie:

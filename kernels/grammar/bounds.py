@@ -25,6 +25,7 @@ from sampler.kernels.grammar.memory import (
     BYTE_SETS,
     CLASSES,
     CONFIGURATIONS,
+    HAS_RUNS,
     LOW,
     LOW_HALF,
     OK,
@@ -45,11 +46,13 @@ from sampler.kernels.grammar.memory import (
     TEXT_ROWS,
     TEXT_SIZE,
     TEXTS,
+    UNKNOWN,
     bytes_at,
     has_room,
     ints_at,
     longs_at,
 )
+from sampler.kernels.grammar.runs import find_runs
 from sampler.kernels.grammar.texts import (
     row_of,
     run_of,
@@ -93,8 +96,8 @@ def _text_bounds(g: Array, text: int, place: int) -> tuple[int, int]:
 
 
 @kernel
-def _bounds(g: Array, number: int) -> tuple[int, int]:
-    """The least and the greatest byte that configuration `number` may take."""
+def _bounds(g: Array, state: int, number: int) -> tuple[int, int]:
+    """The least and the greatest byte in the row of `state` for configuration `number`."""
     at = WIDTH * number
     configurations = longs_at(g, CONFIGURATIONS)
     cell = configurations[at] & LOW_HALF
@@ -114,7 +117,9 @@ def _bounds(g: Array, number: int) -> tuple[int, int]:
     if op == CHARACTER:
         part = configurations[at + 2] >> 32
         return _decoder_bounds(part) if part != 0 else (0x20, _LAST_LEAD)
-    return (0x09, 0x20) if op == SPACE else (0x100, -1)
+    if op == SPACE and not ints_at(g, STATES)[state * STATE_SIZE + HAS_RUNS]:
+        return 0x09, 0x20
+    return 0x100, -1
 
 
 @kernel
@@ -123,9 +128,10 @@ def lay_out(g: Array, state: int) -> None:
     states, at = ints_at(g, STATES), state * STATE_SIZE
     if states[at + ROW_START] != 0:
         return
+    find_runs(g, state)
     low, high = int64(0x100), int64(-1)
     for number in range(states[at + START], states[at + START] + states[at + SIZE]):
-        least, greatest = _bounds(g, number)
+        least, greatest = _bounds(g, state, number)
         if least <= greatest:
             low, high = min(low, least), max(high, greatest)
     if g[STATUS] != OK:
@@ -134,4 +140,7 @@ def lay_out(g: Array, state: int) -> None:
     if has_room(g, ROWS, g[ROW_COUNT] + size):
         states[at + LOW], states[at + ROW_SIZE] = low, size
         states[at + ROW_START] = g[ROW_COUNT]
+        rows = ints_at(g, ROWS)
+        for i in range(g[ROW_COUNT], g[ROW_COUNT] + size):
+            rows[i] = UNKNOWN
         g[ROW_COUNT] += size

@@ -171,6 +171,8 @@ def _append_state(g: Array, count: int, h: int, slot: int) -> int:
         where = found[WIDTH * i]
         accepts = accepts or (where >> 32 == 0 and bytes_at(g, OPS)[where & LOW_HALF] == ACCEPT)
     states = ints_at(g, STATES)
+    for field in range(STATE_SIZE):
+        states[state * STATE_SIZE + field] = 0
     states[state * STATE_SIZE + START] = first
     states[state * STATE_SIZE + SIZE] = count
     states[state * STATE_SIZE + ACCEPTS] = accepts

@@ -21,13 +21,20 @@ from sampler.kernels.grammar.memory import (
     MEMO_VALUES,
     PAIR_COUNT,
     PAIR_INDEX,
+    PLAIN_BUDGET,
     PLAIN_MASKS,
+    PLAIN_PART,
+    REST_TOKENS,
     STATE_COUNT,
     STATE_SIZE,
     STATES,
+    STRING_LENGTHS,
+    STRING_REACH,
+    TOKEN_IDS,
     TOKENS,
     WALK_LISTED,
     WALK_LOWEST,
+    WALK_PART,
     WALK_PLAIN,
     block_at,
     has_room,
@@ -35,6 +42,7 @@ from sampler.kernels.grammar.memory import (
     longs_at,
     mixed,
     pair,
+    peek,
     words_at,
 )
 
@@ -57,6 +65,7 @@ def _forget(g: Array) -> None:
     states, index = ints_at(g, STATES), ints_at(g, MEMO + PAIR_INDEX)
     for state in range(g[STATE_COUNT]):
         states[state * STATE_SIZE + KEPT] = 0
+        states[state * STATE_SIZE + PLAIN_PART] = 0
     for slot in range(g[MEMO + PAIR_INDEX + 1]):
         index[slot] = 0
     g[MEMO + PAIR_COUNT] = 0
@@ -66,11 +75,12 @@ def _forget(g: Array) -> None:
 @kernel
 def can_keep(g: Array) -> bool:
     """Whether there is room to keep one more mask; old ones go if there must not be more."""
-    words = g[MASK_COUNT] + block_at(g[TOKENS])[MASK_SIZE] + 2
+    needed = 2 * (block_at(g[TOKENS])[MASK_SIZE] + 2)  # also for its plain part
+    words = g[MASK_COUNT] + needed
     if words > g[KEPT_MASKS + 1] and words > g[MAX_KEPT_WORDS]:
         _forget(g)
-        words = g[MASK_COUNT] + block_at(g[TOKENS])[MASK_SIZE] + 2
-    keys = g[MEMO + PAIR_COUNT] + DEEPEST + 2
+        words = g[MASK_COUNT] + needed
+    keys = g[MEMO + PAIR_COUNT] + DEEPEST + 3
     return (
         has_room(g, KEPT_MASKS, words)
         and has_room(g, MEMO, 2 * keys + 2)
@@ -90,6 +100,18 @@ def kept(g: Array, state: int, base: int) -> int:
         value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
         key, base = number | _DEEPER, bases[2 * base]
     return value
+
+
+@kernel
+def kept_by(g: Array, state: int, base: int) -> int:
+    """The base below the entries by which the mask of a state is kept."""
+    value, key = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT]), state
+    while value == LOOK:
+        bases = longs_at(g, BASES)
+        number = pair(g, MEMO, key, bases[2 * base + 1], False)
+        value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
+        key, base = number | _DEEPER, bases[2 * base]
+    return base
 
 
 @kernel
@@ -120,12 +142,33 @@ def keep(g: Array, state: int, base: int, mask: Array) -> None:
         values[at] = where
 
 
+@inlined
+def is_long(g: Array, mask: Array) -> bool:
+    """Whether the mask of a walk takes less memory whole than as what the walk has listed."""
+    return 2 * g[WALK_LISTED] >= len(mask) or g[WALK_PART] != 0  # type: ignore[no-any-return]
+
+
+@kernel
+def keep_plain_part(g: Array, state: int, mask: Array) -> None:
+    """None; keeps the plain tokens of a walk over all tokens. There is room (`can_keep`)."""
+    tokens = block_at(g[TOKENS])
+    if tokens[PLAIN_BUDGET] < 0:
+        return
+    at, size = int64(g[MASK_COUNT]), len(mask)
+    plain, first = words_at(tokens, PLAIN_MASKS), tokens[PLAIN_BUDGET] * size
+    words = words_at(g, KEPT_MASKS)
+    for i in range(size):
+        words[at + 1 + i] = mask[i] & plain[first + i]
+    ints_at(g, KEPT_MASKS)[at] = WORDS
+    ints_at(g, STATES)[state * STATE_SIZE + PLAIN_PART] = _same_words(g, at, size)
+
+
 @embedded
 def _written(g: Array, mask: Array) -> int:
     """Where the mask of a walk is kept now, as (number of ids, ids), or (`WORDS`, words)."""
     masks, listed = ints_at(g, KEPT_MASKS), ints_at(g, LISTED)
     at, count = int64(g[MASK_COUNT]), g[WALK_LISTED]
-    if 2 * count < len(mask):
+    if not is_long(g, mask):
         masks[at] = count
         for i in range(count):
             masks[at + 1 + i] = listed[i]
@@ -163,7 +206,7 @@ def _same_words(g: Array, at: int, size: int) -> int:
     return at
 
 
-@embedded
+@kernel
 def read(g: Array, at: int, plain: int, mask: Array) -> None:
     """None; writes the mask that is kept at `at`, with the plain tokens of `plain` code points."""
     masks = ints_at(g, KEPT_MASKS)
@@ -192,3 +235,16 @@ def begin_mask(g: Array, plain: int, mask: Array) -> None:
     plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
     for i in range(len(mask)):
         mask[i] = plain_masks[first + i]
+
+
+@embedded
+def drop_longer(g: Array, room: int, mask: Array) -> None:
+    """None; forbids those tokens that are not plain and need more than `room` code points."""
+    tokens = block_at(g[TOKENS])
+    if room >= tokens[STRING_REACH]:
+        return
+    ids, lengths = ints_at(tokens, REST_TOKENS + TOKEN_IDS), ints_at(tokens, STRING_LENGTHS)
+    for i in range(tokens[REST_TOKENS + TOKEN_IDS + 1]):
+        if lengths[i] > room:
+            token_id = peek(ids, i)
+            mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))

@@ -17,6 +17,7 @@ from sampler.kernels.grammar.memory import (
     BASES,
     BROKEN,
     DEAD,
+    HAS_RUNS,
     LOW,
     LOW_HALF,
     MASK_SIZE,
@@ -92,6 +93,8 @@ def _only_byte(g: Array, position: int) -> int:
     states, at = ints_at(g, STATES), state * STATE_SIZE
     if g[STATUS] != OK or (states[at + ACCEPTS] and position >> 32 == 0):
         return -1
+    if states[at + HAS_RUNS]:
+        return -1  # there are four kinds of white space
     only = int64(-1)
     for byte in range(states[at + LOW], states[at + LOW] + states[at + ROW_SIZE]):
         if entry(g, state, byte) != DEAD:

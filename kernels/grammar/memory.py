@@ -48,27 +48,36 @@ FOUND_COUNT, STAMP, RETURNED = range(71, 74)  # of the set that is being closed
 WALK_NODE, WALK_LOWEST, WALK_LISTED, WALK_PLAIN, WALK_STATE = range(74, 79)  # see `walk`
 REACH = 79  # the greatest `TEXT_SHORTEST` of all text states
 MAX_FOUND, MAX_STATES, MAX_STACKS, MAX_KEPT_WORDS = range(80, 84)
-BLOCK_SIZE = 84
+WALK_PART = 84  # where the plain tokens of the walk are kept, if it leaves them out
+# The state whose mask has what the walk need not look at (0: none), the state that is returned to
+# from there (0: the base is that of the walk), and that mask, uint32[words]
+WALK_LOOP, WALK_BACK, LOOP_MASK = 85, 86, 87
+BLOCK_SIZE = 89
 
 # The block of the tokens
 TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token_ids int32
 ALL_TOKENS, REST_TOKENS = 0, TRIE_WORDS
 SUBTREE_SIZE, NODE_DEPTH, FIRST_TOKEN, TOKEN_IDS = range(2, TRIE_WORDS, 2)
 PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE = range(20, 30, 2)
-TWO_QUOTES, THREE_QUOTES, ROOTS = range(30, 36, 2)
+TWO_QUOTES, THREE_QUOTES, ROOTS, STRING_LENGTHS = range(30, 38, 2)
 # `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest`
 # goes; `MISSES_TAILS`: whether some byte from 0x80 to 0xBF is no token by itself
-VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(36, 42)
-TOKENS_SIZE = 42
+VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(38, 44)
+TAIL_TOKENS = 44  # as `REST_TOKENS`, each without the plain characters that it begins with
+TOKENS_SIZE = TAIL_TOKENS + TRIE_WORDS
 
 # What a call ends with
 OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)
 
 # Fields of a state: its configurations (START, SIZE), its row (bytes from LOW on, at ROW_START; 0
 # is none yet), whether the text may end, the state with the same mask (0: unknown), where that mask
-# is kept (0: nowhere; `LOOK`), which plain tokens it allows (0: unknown, 1: see `slice_of`)
-STATE_SIZE = 9
-START, SIZE, LOW, ROW_SIZE, ROW_START, ACCEPTS, CANONICAL, KEPT, SLICE = range(STATE_SIZE)
+# is kept (0: nowhere; `LOOK`), which plain tokens it allows (0: unknown, 1: see `slice_of`), where
+# white space stands (see `runs`), and the entry for white space if it is none of the row; the code
+# points that a string has room for (0: no bound, or one that the mask knows itself), and where the
+# plain tokens are kept that no base has a say in (0: nowhere)
+STATE_SIZE = 14
+START, SIZE, LOW, ROW_SIZE, ROW_START, ACCEPTS, CANONICAL, KEPT, SLICE = range(9)
+HAS_RUNS, IS_RUN, AFTER_SPACE, ROOM_LEFT, PLAIN_PART = range(9, STATE_SIZE)
 
 # Fields of a text: where its classes begin, its spelling, its window and its first state
 TEXT_SIZE = 5
@@ -78,7 +87,8 @@ TEXT_CLASSES, SPELLING, MIN_LENGTH, MAX_LENGTH, TEXT_START = range(TEXT_SIZE)
 # the nearest end
 TEXT_STATE_SIZE = 3
 TEXT_ROW, TEXT_FLAGS, TEXT_SHORTEST = range(TEXT_STATE_SIZE)
-ACCEPTING, TAKES_EVERYTHING, LOOPS = 1, 2, 4  # `LOOPS`: every plain character leads back to it
+# `LOOPS`: every plain character leads back to it; `FREE_TEXT`: every character, and it accepts
+ACCEPTING, TAKES_EVERYTHING, LOOPS, FREE_TEXT = 1, 2, 4, 8
 
 # Fields of classes: the number of runs, the class of each ASCII character; then the first code
 # points of the runs, then their classes

@@ -27,6 +27,7 @@ from sampler.kernels.grammar.memory import (
     CELL_COUNT,
     CONFIGURATIONS,
     FOUND_COUNT,
+    FREE_TEXT,
     HEIGHT,
     LOOPS,
     LOW_HALF,
@@ -36,6 +37,7 @@ from sampler.kernels.grammar.memory import (
     OPS,
     PLAIN_BUDGET,
     REACH,
+    ROOM_LEFT,
     SIZE,
     SLICE,
     SPELLING,
@@ -63,6 +65,7 @@ from sampler.kernels.grammar.texts import (
 
 _NO_SLICE = 1
 _QUOTE, _BACKSLASH = 0x22, 0x5C
+ENDLESS = (1 << 31) - 1  # code points that no text comes to
 
 
 @kernel
@@ -141,11 +144,28 @@ def slice_of(g: Array, state: int) -> int:
 
 
 @kernel
-def _clipped(g: Array, number: int, is_sliced: bool) -> int:
+def stays_in_string(g: Array, state: int) -> bool:
+    """Whether plain tokens go on what is there, whatever comes behind the strings of `state`."""
+    states, at, ops = ints_at(g, STATES), state * STATE_SIZE, bytes_at(g, OPS)
+    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
+        cell = longs_at(g, CONFIGURATIONS)[WIDTH * number] & LOW_HALF
+        argument = longs_at(g, ARGUMENTS)[cell]
+        if ops[cell] == TEXT:
+            if longs_at(g, TEXTS)[argument * TEXT_SIZE + SPELLING] == RAW:
+                return False
+            if not _is_quoted(g, cell):
+                return False
+        elif ops[cell] != BYTE or argument not in (_QUOTE, _BACKSLASH):
+            return False
+    return True
+
+
+@kernel
+def _clipped(g: Array, number: int, is_sliced: bool, has_room: bool) -> int:
     """The count of configuration `number`, or one with the same tokens.
 
     Neither end of a window matters that is farther away than the longest token reaches; with
-    `is_sliced` only tokens that are not plain are looked for.
+    `is_sliced` only tokens that are not plain are looked for; with `has_room` see `room_in_string`.
     """
     configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
     cell, count = configurations[at] & LOW_HALF, int64(configurations[at + 3])
@@ -159,7 +179,7 @@ def _clipped(g: Array, number: int, is_sliced: bool) -> int:
     low, high = texts[text + MIN_LENGTH], texts[text + MAX_LENGTH]
     if is_sliced and texts[text + SPELLING] != RAW and _is_quoted(g, cell):
         height = block_at(g[TOKENS])[STRING_REACH]
-    if high >= 0 and high - count <= height + g[REACH]:
+    if high >= 0 and high - count <= height + g[REACH] and not has_room:
         return count
     if count >= low:
         return low  # type: ignore[no-any-return]
@@ -167,10 +187,54 @@ def _clipped(g: Array, number: int, is_sliced: bool) -> int:
 
 
 @kernel
+def _room_of_text(g: Array, number: int) -> int:
+    """How many code points configuration `number`, of a text, may still have; 0 if that is not all.
+
+    It is where a JSON string of any characters has got its least length.
+    """
+    configurations, at = longs_at(g, CONFIGURATIONS), WIDTH * number
+    cell, state = configurations[at] & LOW_HALF, configurations[at + 2]
+    count = int64(configurations[at + 3])
+    texts, text = longs_at(g, TEXTS), longs_at(g, ARGUMENTS)[cell] * TEXT_SIZE
+    high = int64(texts[text + MAX_LENGTH])
+    if high > ENDLESS or count < texts[text + MIN_LENGTH] or state >> 32 != 0:
+        return 0
+    flags = ints_at(g, TEXT_STATES)[state * TEXT_STATE_SIZE + TEXT_FLAGS]
+    if not flags & FREE_TEXT or texts[text + SPELLING] == RAW or not _is_quoted(g, cell):
+        return 0
+    return ENDLESS if high < 0 else high - count
+
+
+@kernel
+def room_in_string(g: Array, state: int) -> int:
+    """How many code points the string that `state` is in may still have, at most `ENDLESS`.
+
+    0 unless that is all there is to know of it: it takes any characters, has got its least length,
+    and nothing else goes on but the quotation mark. Then the tokens are those that fit, of the
+    tokens when it had its least length; and plain characters lead nowhere else.
+    """
+    states, at = ints_at(g, STATES), state * STATE_SIZE
+    room = int64(0)
+    if slice_of(g, state) < 0:
+        return 0
+    for number in range(states[at + START], states[at + START] + states[at + SIZE]):
+        cell = longs_at(g, CONFIGURATIONS)[WIDTH * number] & LOW_HALF
+        op, argument = bytes_at(g, OPS)[cell], longs_at(g, ARGUMENTS)[cell]
+        if op == TEXT and room == 0:
+            room = _room_of_text(g, number)
+            if room == 0:
+                return 0
+        elif op != BYTE or argument != _QUOTE:
+            return 0
+    return room
+
+
+@kernel
 def canonical(g: Array, state: int) -> int:
     """A state with the same mask as `state`, the same for many of them; 0 with a status.
 
-    The plain tokens that `slice_of` tells may differ.
+    The plain tokens that `slice_of` tells may differ, and it may allow more than there is room for
+    (`ROOM_LEFT`).
     """
     states, at = ints_at(g, STATES), state * STATE_SIZE
     if states[at + CANONICAL] != 0:
@@ -180,15 +244,19 @@ def canonical(g: Array, state: int) -> int:
     is_same, is_sliced = True, slice_of(g, state) >= 0
     if g[STATUS] != OK:
         return 0
+    room = room_in_string(g, state)
+    states[at + ROOM_LEFT] = room if room < ENDLESS else 0
     for number in range(first, first + states[at + SIZE]):
-        is_same = is_same and _clipped(g, number, is_sliced) == configurations[WIDTH * number + 3]
+        clipped = _clipped(g, number, is_sliced, room > 0)
+        is_same = is_same and clipped == configurations[WIDTH * number + 3]
     found = state
     if not is_same:
         begin(g)
         for number in range(first, first + states[at + SIZE]):
             i = WIDTH * number
             where, register, place = configurations[i], configurations[i + 1], configurations[i + 2]
-            add(g, where, register, place, _clipped(g, number, is_sliced))
+            count = _clipped(g, number, is_sliced, room > 0)
+            add(g, where, register, place, count)
         if g[STATUS] != OK:
             return 0
         sort(g, g[FOUND_COUNT])

@@ -1,6 +1,7 @@
 """The transitions of states, found when they are asked for.
 
-The row of a state has the bytes from the first to the last that it may take. An entry is `UNKNOWN`,
+The row of a state has the bytes from the first to the last that it may take, often without white
+space (see `runs`). An entry is `UNKNOWN`,
 `DEAD`, the next state, or an action (< 0): a text is followed as (state, base), where the base is
 the number of a pair (base below, state to return to), 0 is empty.
 
@@ -46,6 +47,7 @@ from sampler.kernels.grammar.found import (
 from sampler.kernels.grammar.memory import (
     ACTION_COUNT,
     ACTIONS,
+    AFTER_SPACE,
     ARGUMENTS,
     BROKEN,
     BYTE_SETS,
@@ -55,6 +57,8 @@ from sampler.kernels.grammar.memory import (
     FOUND,
     FRAME_CLOSES,
     FRAME_STARTS,
+    HAS_RUNS,
+    IS_RUN,
     LOW,
     LOW_HALF,
     OK,
@@ -86,6 +90,7 @@ from sampler.kernels.grammar.memory import (
     need,
     pair,
 )
+from sampler.kernels.grammar.runs import is_space, longer_run
 from sampler.kernels.grammar.texts import (
     class_of,
     run_of,
@@ -222,7 +227,9 @@ def _text_does_as(g: Array, text: int, part: int, byte: int, other: int) -> bool
         return False
     # both are settled in the same way if nothing between them differs; of pairs is nothing known.
     # Of escapes the first range is whole when the spelling leaves out none
-    first, last = span(FREE, one, 0)[0], span(FREE, two, 0)[1]
+    # Capital digits stand before small ones, whatever they are worth
+    first = min(span(FREE, one, 0)[0], span(FREE, two, 0)[0])
+    last = max(span(FREE, one, 0)[1], span(FREE, two, 0)[1])
     is_half = _HALVES <= first < _AFTER_HALVES
     return not is_half and run_of(classes, begin, first) == run_of(classes, begin, last)
 
@@ -265,12 +272,31 @@ def _spread(g: Array, state: int, byte: int, known: int) -> None:
 
 
 @kernel
+def _after_space(g: Array, state: int) -> int:
+    """The entry of `state`, which has runs, for white space; `UNKNOWN` with a status."""
+    at = state * STATE_SIZE + AFTER_SPACE
+    known = int64(ints_at(g, STATES)[at])
+    if known != UNKNOWN:
+        return known
+    known = longer_run(g, state)
+    if known == 0 and g[STATUS] == OK:
+        known = _computed(g, state, 0x20)
+        after = int64(ints_at(g, ACTIONS)[2 * (POP - 1 - known)]) if known < POP else known
+        if after > DEAD:
+            ints_at(g, STATES)[after * STATE_SIZE + IS_RUN] = 1
+    ints_at(g, STATES)[at] = known
+    return known
+
+
+@kernel
 def entry(g: Array, state: int, byte: int) -> int:
     """The entry of `state` for `byte`; `UNKNOWN` with a status."""
     lay_out(g, state)
     if g[STATUS] != OK:
         return UNKNOWN
     states, at = ints_at(g, STATES), state * STATE_SIZE
+    if states[at + HAS_RUNS] and is_space(byte):
+        return _after_space(g, state)
     offset = byte - states[at + LOW]
     if offset < 0 or offset >= states[at + ROW_SIZE]:
         return DEAD

@@ -13,6 +13,8 @@ Rejected: nodes level by level (a walk would need a queue of nodes, and jump), a
 import numpy as np
 
 from sampler.kernels._jit import Array, inlined, kernel
+from sampler.kernels.grammar.compile import int64
+from sampler.kernels.grammar.decoder import FREE, REFUSED, WHOLE_CHARACTER, decode
 
 _KEY_BYTES = 7  # the bytes of a token that are compared at once, as one positive int64
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
@@ -168,6 +170,52 @@ def plain_lengths(data: Array, starts: Array, lengths: Array) -> None:
             at += size
             count += 1
         lengths[token] = count
+
+
+@kernel
+def string_lengths(data: Array, starts: Array, order: Array, lengths: Array) -> None:
+    """lengths[i] = the code points that token order[i] adds to a JSON string that it goes on.
+
+    A character that is begun counts. Where the string cannot have what the token has, the length
+    is that of the part before.
+
+    Parameters
+    ----------
+    data, starts : the tokens, see `leading_keys`
+    order : int32[n]
+    lengths : int32[n], written
+    """
+    for i in range(len(order)):
+        at, end = starts[order[i]], starts[order[i] + 1]
+        count, part = int64(0), int64(0)
+        while at < end and part != REFUSED:
+            byte = int64(data[at])
+            after = REFUSED if part == 0 and byte == _QUOTE else decode(FREE, part, byte)
+            count += after >= WHOLE_CHARACTER
+            part = 0 if after >= WHOLE_CHARACTER else after
+            at += 1
+        lengths[i] = count + (part > 0)
+
+
+@kernel
+def plain_prefixes(data: Array, starts: Array, order: Array, sizes: Array) -> None:
+    """sizes[i] = the bytes of the plain characters that token order[i] begins with.
+
+    0 where there is nothing else.
+
+    Parameters
+    ----------
+    data, starts : the tokens, see `leading_keys`
+    order : int32[n]
+    sizes : int64[n], written
+    """
+    for i in range(len(order)):
+        start, end = starts[order[i]], starts[order[i] + 1]
+        at, size = start, np.int64(1)
+        while at < end and size > 0:
+            size = np.int64(_plain_character(data, at, end))
+            at += size
+        sizes[i] = at - start if at < end else 0
 
 
 @inlined

@@ -335,3 +335,44 @@ def test_processes_that_write_at_once_do_not_disturb_each_other(tmp_path):
     assert [writer.returncode for writer in writers] == [0, 0]
     assert outputs == ["60\n", "60\n"]
     assert len(files_in(tmp_path)) == 1
+
+
+def test_tails_are_tokens_without_the_plain_characters_before(tmp_path):
+    texts = [
+        b'ab"',
+        b'"',
+        b"\xc3",
+        b"a\xc3",
+        b"\xc3\xa9\\",
+        b"ab",
+        b"a" * 200,
+        b"\n",
+        b"a\nb",
+        b"<e>",
+    ]
+
+    class Few:
+        size = len(texts)
+        eos_token_ids = (size - 1,)
+        special_token_ids = frozenset((size - 1,))
+
+        def token_bytes(self, token_id):
+            return texts[token_id]
+
+    trie = TokenTrie(Few(), tmp_path)
+    tails, first = trie.tails, trie.tails.first_token
+    found = [
+        (text, int(token_id))
+        for node, text in enumerate(spelled_nodes(tails))
+        for token_id in tails.token_ids[first[node] : first[node + 1]]
+    ]
+    assert sorted(found) == [
+        (b"\n", 7),
+        (b"\nb", 8),
+        (b'"', 0),
+        (b'"', 1),
+        (b"\\", 4),
+        (b"a" * 200, 6),
+        (b"\xc3", 2),
+        (b"\xc3", 3),
+    ]
