@@ -26,7 +26,7 @@ from sampler.kernels.bulk import (
     weigh_row,
 )
 from sampler.kernels.candidates import sparse_candidates
-from sampler.kernels.edits import edit_all
+from sampler.kernels.edits import edit_row
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
 from sampler.kernels.nucleus import sample_nucleus
 from sampler.kernels.numeric import log, total
@@ -225,7 +225,7 @@ def wide_row(
         return finish(row, size, work, top)
     changed = work[6]
     if row["green"]:  # every id may be changed, so none is looked up
-        edit_all(logits, row, edits[0], changed)
+        edit_row(logits, row, edits[0], changed)
         bits = mask[0]
         return _sample_dense((changed, changed, bits, False, bits, mask[1]), row, work, top)
     edit_touched(logits, row, edits[0], changed)
