@@ -17,14 +17,15 @@ TESTS = Path(__file__).resolve().parent
 
 
 @contextmanager
-def serving(**limits) -> Iterator:
-    """A client of the hash model in another process, with these `ServerLimits`.
+def serving(request_limits=None, **limits) -> Iterator:
+    """A client of the hash model, with conversations, in another process, with these
+    `ServerLimits`, and the fields of `Limits` for each request.
 
     It has the process as `process`; afterwards `warnings` is all that it logged, from WARNING on.
     """
     from server_client import Client
 
-    command = [sys.executable, __file__, json.dumps(limits)]
+    command = [sys.executable, __file__, json.dumps([limits, request_limits or {}])]
     with (
         tempfile.TemporaryFile("w+") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
@@ -54,7 +55,8 @@ def main() -> None:
     from scripted_models import byte_vocabulary, hash_model
 
     from sampler import Generator, warmup
-    from sampler.limits import ServerLimits
+    from sampler.limits import Limits, ServerLimits
+    from sampler.models.gguf.chat import ChatTemplate
     from sampler.server import create_app
     from sampler.server.serving import Server
 
@@ -65,8 +67,11 @@ def main() -> None:
 
     warmup(wait=True)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when all is closed
-    with Generator(hash_model, byte_vocabulary()) as generator:
-        Told(create_app(generator, limits=ServerLimits(**json.loads(sys.argv[1]))), port=0).run()
+    limits, request_limits = json.loads(sys.argv[1])
+    template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")
+    with Generator(hash_model, byte_vocabulary(), limits=Limits(**request_limits)) as generator:
+        app = create_app(generator, limits=ServerLimits(**limits), chat_template=template)
+        Told(app, port=0).run()
 
 
 if __name__ == "__main__":
