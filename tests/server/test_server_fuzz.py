@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fuzzed_requests import TGI_PATHS, fuzzed
-from hypothesis import HealthCheck, given, settings
 from scripted_models import PATIENCE
 from server_abuse import check, unharmed
 from server_client import Answer
@@ -73,34 +72,3 @@ def test_random_requests_have_documented_answers(count):
         for gauge in ("running_rows", "queue_size"):
             assert client.metric(f"sampler_{gauge}") == 0
     assert "Traceback" not in client.warnings
-
-
-@pytest.mark.parametrize("examples", [10, pytest.param(2_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("mode", ["positive", "negative"])
-def test_what_is_described_is_what_is_served(examples, mode):
-    """What the description makes of itself: legal requests, and ones that it says are not."""
-    schemathesis = pytest.importorskip("schemathesis")
-    kind = schemathesis.GenerationMode(mode)
-    shape = schemathesis.specs.openapi.checks.response_schema_conformance
-    with serving(request_limits=REQUEST_LIMITS) as client:
-        api = schemathesis.openapi.from_url(f"http://127.0.0.1:{client.port}/openapi.json")
-        for found in api.get_all_operations():
-            operation = found.ok()
-            if mode == "negative" and operation.method == "get":
-                continue  # takes nothing that could be wrong
-
-            @given(operation.as_strategy(kind))
-            @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
-            def validate(case):
-                answer = case.call(timeout=PATIENCE)
-                # it has its own idea of events; those are checked in test_server_openapi
-                is_stream = "event-stream" in answer.headers["content-type"]
-                case.validate_response(answer, excluded_checks=[shape] if is_stream else None)
-                check(case.operation.path, answer.status_code, answer.content, said(case))
-
-            validate()
-    assert "Traceback" not in client.warnings
-
-
-def said(case):
-    return json.dumps(case.body).encode() if isinstance(case.body, dict | list) else b""
