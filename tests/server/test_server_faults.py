@@ -48,7 +48,8 @@ def nothing_is_left(client):
     """Returns when no request, no connection and no row is left."""
     until(lambda: not client.server.config.app.state.service.exchanges)
     until(lambda: not client.server.server_state.connections)
-    until(lambda: client.generator.load.running == client.generator.load.waiting == 0)  # a step later
+    # the row of what is cancelled ends with the step after
+    until(lambda: client.generator.load.running == client.generator.load.waiting == 0)
 
 
 def chunks(data, size, extension=b""):
