@@ -44,7 +44,7 @@ from sampler.kernels.lanes import (
 )
 from sampler.kernels.numeric import exp_of_negative, total
 from sampler.kernels.precise import ERROR as PRECISE_ERROR
-from sampler.kernels.precise import LOG2_E, powers_of_two, weights_of_wide
+from sampler.kernels.precise import LOG2_E, powers_of_two, weight_of_one, weights_of_wide
 from sampler.kernels.row import BLOCK, EXPONENT, RANK, UNDECIDED, WEIGHT, Z
 from sampler.kernels.view import (
     NOTHING,
@@ -330,10 +330,8 @@ def _part_precisely(
         z = np.float64(edited_logit(view, i))
         if _is_listed(z, bands):
             continue
-        x = (z - bands.high) * c
-        weight = exp_of_negative(x * LN_2)
-        if weight > 0.0:  # x may be -inf
-            product += weight * x
+        weight, x = weight_of_one(z, bands.high, c)
+        product += weight * x
         if _is_inside(z, bands):
             within += weight
         else:

@@ -35,11 +35,11 @@ from sampler.kernels.view import (
     plain_view,
     width_of,
 )
+from sampler.kernels.weights import LN_2
 
 LOG2_E = 1.4426950408889634
 ERROR = 5e-13  # of the sums, relative
 _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the lowest bits
-_LN_2 = 0.6931471805599453
 _DEEPEST = -1000.0  # powers of two; what lies deeper counts as that little
 _TAYLOR = tuple(np.log(2.0) ** i / float(np.prod(np.arange(1.0, i + 1))) for i in range(13))
 (_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12) = _TAYLOR
@@ -78,7 +78,7 @@ def powers_of_two(z: Array, bound: float, c: float, weights: Array, exponents: A
 
 @inlined
 def weights_of_wide(z: Lanes, bound: float, c: float) -> tuple[Lanes, Lanes]:
-    """2**x and x = (z - bound) c of sixteen float32 z; x <= 0, or -1000 where that is deeper.
+    """2**x and x = (z - bound) c of sixteen float32 z; x < 1000, and -1000 where it is deeper.
 
     As `powers_of_two`, in registers and with two terms less: remainder 3e-13.
     """
@@ -100,6 +100,14 @@ def weights_of_wide(z: Lanes, bound: float, c: float) -> tuple[Lanes, Lanes]:
 
 
 @inlined
+def weight_of_one(z: float, bound: float, c: float) -> tuple[float, float]:
+    """As `weights_of_wide`, of one z."""
+    x = max((z - bound) * c, _DEEPEST)
+    weight = exp_of_negative(-abs(x) * LN_2)
+    return weight if x <= 0.0 else 1.0 / weight, x
+
+
+@inlined
 def _bulk_of_block(view: Arrays, span: tuple[int, int], bound: float, c: float) -> Arrays:
     """The weights of ids span[0] .. span[1] - 1 below `bound`, and of weight * x."""
     start, stop = span
@@ -115,8 +123,7 @@ def _bulk_of_block(view: Arrays, span: tuple[int, int], bound: float, c: float) 
     for i in range(whole, stop):
         z = np.float64(edited_logit(view, i))
         if z < bound:
-            x = max((z - bound) * c, _DEEPEST)
-            weight = exp_of_negative(x * _LN_2)
+            weight, x = weight_of_one(z, bound, c)
             mass, product = mass + weight, product + weight * x
     return mass, product
 
@@ -140,7 +147,7 @@ def precise_bulk(view: Arrays, bound: float, temperature: float, work: Arrays) -
             mass, product = _bulk_of_block(view, (start, stop), bound, c)
         sums[start // BLOCK] = mass
         products += product
-    return products * _LN_2
+    return products * LN_2
 
 
 @kernel

@@ -57,7 +57,8 @@ _ZERO = np.float32(0.0)
 _ONE_FLOAT = np.float32(1.0)
 _ONE = np.uint32(1)
 _ERROR = 3.8e-7  # polynomial 1.1e-7, r 0.3e-7, rounding of both 1.1e-7, two additions 1.2e-7
-ERROR_OF_PRODUCTS = 5.4e-7  # of sums of weight * (z - bound): the difference, eight additions
+# of sums of weight * (z - bound): the difference, the product, the eight additions of a block
+ERROR_OF_PRODUCTS = 6e-7
 _PRODUCT_ERROR = 1.2e-7  # of z c where a product is rounded before it is added
 
 
@@ -151,15 +152,19 @@ def _chunk_sum(z: Arrays, scale: Arrays) -> Lanes:
 
 @inlined
 def _chunk_sums(z: Arrays, limit: Lanes, scale: Arrays, products: Arrays) -> Arrays:
-    """As `_chunk_sum`, and two sums of weight * (z - limit) with those of this chunk."""
-    left, right = products
+    """As `_chunk_sum`, and four sums of weight * (z - limit) with those of this chunk."""
+    first, second, third, fourth = products
     a, z_a = weights_of(z[0], scale)
     b, z_b = weights_of(z[1], scale)
     c, z_c = weights_of(z[2], scale)
     d, z_d = weights_of(z[3], scale)
-    left = fused(b, subtract(z_b, limit), fused(a, subtract(z_a, limit), left))
-    right = fused(d, subtract(z_d, limit), fused(c, subtract(z_c, limit), right))
-    return add(add(a, b), add(c, d)), left, right
+    products = (
+        fused(a, subtract(z_a, limit), first),
+        fused(b, subtract(z_b, limit), second),
+        fused(c, subtract(z_c, limit), third),
+        fused(d, subtract(z_d, limit), fourth),
+    )
+    return add(add(a, b), add(c, d)), products
 
 
 @kernel
@@ -231,17 +236,20 @@ def _weigh_block_twice(
     """As `_weigh_block`, and the sum of weight * (z - bound)."""
     limit, scale = limits
     totals = wide_zeros()
-    left, right = splat(_ZERO), splat(_ZERO)  # so few numbers are added in float32
+    zero = splat(_ZERO)
+    products = (zero, zero, zero, zero)  # in float32: each adds as many as there are chunks
     for i in range(span[0], span[1], 4 * LANES):
         z = chunk_of(view, i)
         bits = _head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
             z = _without(bits, z)
             size = _take_chunk(view, i, bits, size, out)
-        weights, left, right = _chunk_sums(z, limit, scale, (left, right))
+        weights, products = _chunk_sums(z, limit, scale, products)
         totals = add_widened(totals, weights)
-    products = add_widened(add_widened(wide_zeros(), left), right)
-    return size, wide_fold(totals), wide_fold(products)
+    product = wide_zeros()
+    for part in products:
+        product = add_widened(product, part)
+    return size, wide_fold(totals), wide_fold(product)
 
 
 @kernel

@@ -6,7 +6,11 @@ from reference.cases import Case, packed
 from reference.comparison import SAME, compare, verdicts
 
 from sampler import BatchSampler, SamplingParameters
+from sampler.kernels._jit import kernel
+from sampler.kernels.bands import Bands, part_again, part_row, parts_of, weigh_listed
 from sampler.kernels.bulk import are_near, is_near
+from sampler.kernels.row import views_of, workspace
+from sampler.kernels.weights import scale_of
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.3, 5.0)
 SIZES = (1_024, 1_100, 2_047, 4_000, 4_096, 12_000, 32_000, 50_000)
@@ -91,3 +95,34 @@ def test_the_highest_logprobs_are_held_against_their_own_rounding():
     assert compare(flat_case(2, 1_801)) == SAME
     assert are_near(5e-9, -8.0, 0.5, 0)
     assert not are_near(5e-9, -8.0, 1e-3, 5)
+
+
+@kernel
+def _part_twice(logits, bands, temperature, work):
+    views = views_of(work)
+    bits = views[0].view(np.uint16)
+    view = (logits, views[6], bits, False, bits, False)
+    scale = scale_of(bands.bound, temperature)
+    size, outside = part_row(view, bands, scale, views)
+    top, listed = weigh_listed(size, scale, views)
+    parts = parts_of(view, top, scale, (outside, listed), (0.0, 0.0), views)
+    return parts, part_again(view, bands, temperature, (size, top, parts.unit), views)
+
+
+@pytest.mark.parametrize("size", [1_024, 1_025, 1_039, 1_103])
+@pytest.mark.parametrize("edges", [(-1.0, -0.5, 0.5, 1.0, 2.0), (-1.0, -0.5, 2.0, 2.0, 2.0)])
+def test_a_row_is_parted_alike_in_float32_and_float64(size, edges):
+    logits = np.random.default_rng(size).normal(size=size).astype(np.float32)
+    logits[-20:] = np.linspace(-3.0, 3.0, 20)  # one of each part in what is no whole register
+    outer_low, low, high, outer_high, bound = edges
+    rough, precise = _part_twice(logits, Bands(*edges), 0.7, workspace(size))
+    z = logits.astype(np.float64)
+    weights = np.exp((z - z.max()) / 0.7)
+    listed = (z >= bound) | ((outer_low <= z) & (z < low)) | ((high <= z) & (z < outer_high))
+    inside = (low <= z) & (z < high) & ~listed
+    centre = np.sum(weights * (z - z.max()) / 0.7) / weights.sum()
+    for parts, error in ((rough, 1e-6), (precise, 1e-12)):
+        assert parts.inside == pytest.approx(weights[inside].sum(), rel=error)
+        assert parts.outside == pytest.approx(weights[~inside & ~listed].sum(), rel=error)
+        assert parts.listed == pytest.approx(weights[listed].sum(), rel=error)
+    assert precise.centre == pytest.approx(centre, rel=1e-12)

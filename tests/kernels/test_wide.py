@@ -10,7 +10,7 @@ from reference.comparison import SAME, compare, verdicts
 from sampler import SamplingParameters, Watermark
 from sampler.kernels._jit import kernel
 from sampler.kernels.row import arrays_of, views_of, workspace
-from sampler.kernels.weights import error_of, head_and_bulk, scale_of
+from sampler.kernels.weights import ERROR_OF_PRODUCTS, error_of, head_and_bulk, scale_of
 
 ONE_BY_ONE = {"top_k": 0, "do_sample": True}
 GREEDY = {
@@ -111,7 +111,7 @@ def test_the_error_of_the_bulk_is_within_its_bound(temperature, offset):
         logits = (rng.normal(offset, spread, 20_001)).astype(np.float32)
         bound = np.sort(logits)[-100]
         work = workspace(len(logits))
-        size, _ = _bulk(logits, float(bound), temperature, True, work)
+        size, products = _bulk(logits, float(bound), temperature, True, work)
         assert size == np.sum(logits >= bound)
         scale = scale_of(float(bound), temperature)
         blocks = -(-len(logits) // 512)
@@ -123,3 +123,6 @@ def test_the_error_of_the_bulk_is_within_its_bound(temperature, offset):
         error = error_of(scale)
         assert error < 1e-6
         assert abs(total / exact - 1.0) <= error
+        exact = np.sum(2.0 ** (below * scale[0] - scale[1]) * (below - bound))
+        assert ERROR_OF_PRODUCTS < 2e-6
+        assert abs(products - exact) <= (error + ERROR_OF_PRODUCTS) * abs(exact)
