@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scripted_models import request
-from server_client import Client
+from server_client import Client, until
 
 DOCUMENTED = frozenset({200, 400, 401, 403, 404, 405, 408, 413, 424, 429, 431})
 _LEAKS = (b"Traceback", b'File "', b".py", b"Error(", b"Error:")
@@ -48,6 +48,14 @@ def reset(connection: socket.socket) -> None:
     """Ends the connection as a machine does that crashed: without a word."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+def nothing_is_left(client: Client) -> None:
+    """Returns when no request, no connection and no row is left."""
+    until(lambda: not client.server.config.app.state.service.exchanges)
+    until(lambda: not client.server.server_state.connections)
+    # the row of what is cancelled ends with the step after
+    until(lambda: client.generator.load.running == client.generator.load.waiting == 0)
 
 
 @contextmanager

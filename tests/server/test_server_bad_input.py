@@ -6,8 +6,7 @@ from itertools import product
 
 import pytest
 from scripted_models import request
-from server_abuse import check, unharmed
-from server_client import until
+from server_abuse import check, nothing_is_left, unharmed
 from server_process import resident_bytes
 
 from sampler.limits import Limits, ServerLimits
@@ -37,9 +36,7 @@ def statuses(client, asked):
             answer = client.post(path, data)
             check(path, answer.status, answer.body, data)
             seen.add(answer.status)
-    until(lambda: not client.server.config.app.state.service.exchanges)
-    load = client.generator.load
-    assert (load.running, load.waiting) == (0, 0)
+    nothing_is_left(client)
     return seen
 
 

@@ -1,31 +1,30 @@
 """Bytes on a socket that no honest client sends: an answer or an end, in bounded time."""
 
 import json
-import socket
-import struct
 import time
 
 import pytest
 from scripted_models import Watched, request
+from server_abuse import head, reset, whole
 from server_client import received, until
 
 from sampler.limits import ServerLimits
 
 SHORT = {"max_new_tokens": 5, "ignore_eos": True}
 BODY = json.dumps(request("a", **SHORT)).encode()
-POST = b"POST /generate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
-WHOLE = POST + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+POST = head("/generate").removesuffix(b"\r\n")  # more fields may follow
+WHOLE = whole("/generate", BODY)
 GARBAGE = {
     "no http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "null bytes": b"\0" * 100 + b"\r\n\r\n",
     "no version": b"GET /\r\n\r\n",
     "a later version": b"GET / HTTP/9.9\r\n\r\n",
     "null in a header": b"GET /health HTTP/1.1\r\nhost: a\r\nx: \0\r\n\r\n",
-    "a negative length": POST + b"content-length: -5\r\n\r\n" + BODY,
-    "two lengths": POST + b"content-length: 5\r\ncontent-length: 6\r\n\r\n" + BODY,
-    "a huge length": POST + b"content-length: " + b"9" * 100 + b"\r\n\r\n" + BODY,
-    "an unknown coding": POST + b"transfer-encoding: gzip\r\n\r\n" + BODY,
-    "no chunks": POST + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    "a negative length": head("/generate", "content-length: -5") + BODY,
+    "two lengths": head("/generate", "content-length: 5", "content-length: 6") + BODY,
+    "a huge length": head("/generate", "content-length: " + "9" * 100) + BODY,
+    "an unknown coding": head("/generate", "transfer-encoding: gzip") + BODY,
+    "no chunks": head("/generate", "transfer-encoding: chunked") + b"zz\r\n",
 }
 
 
@@ -40,8 +39,8 @@ def answered(client, data):
 def test_what_is_no_request_has_a_4xx_in_json_and_the_next_client_is_served(serve, data):
     client = serve(limits=ServerLimits(idle_seconds=1))
     answer = answered(client, data)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 4")
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert top.startswith(b"HTTP/1.1 4")
     assert set(json.loads(body)) <= {"error", "error_type"}
     assert client.post("/generate", BODY).status == 200
 
@@ -60,12 +59,12 @@ def test_large_heads_are_refused(serve, size):
     assert client.get("/health").status == 200
 
 
-@pytest.mark.parametrize("head", [b"", b"P", POST, WHOLE[:-1]])
-def test_what_does_not_come_in_time_is_ended(serve, head):
+@pytest.mark.parametrize("data", [b"", b"P", POST, WHOLE[:-1]])
+def test_what_does_not_come_in_time_is_ended(serve, data):
     client = serve(limits=ServerLimits(header_seconds=0.3, body_seconds=0.3))
-    answer = answered(client, head)
+    answer = answered(client, data)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
-    assert (answer == b"") == (head != WHOLE[:-1])
+    assert (answer == b"") == (data != WHOLE[:-1])
 
 
 def test_a_head_that_drips_is_ended(serve):
@@ -101,7 +100,7 @@ def test_a_reset_frees_the_row(serve):
     with client.raw() as connection:
         connection.sendall(WHOLE)
         model.wait_for_call(1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset(connection)
     until(lambda: not client.server.config.app.state.service.exchanges)
     model.let_go()
     assert client.post("/generate", BODY).status == 200

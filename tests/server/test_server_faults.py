@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 from scripted_models import request
-from server_abuse import check, head, reset, unharmed, whole
-from server_client import received, until
+from server_abuse import check, head, nothing_is_left, reset, unharmed, whole
+from server_client import received
 from server_process import serving
 
 from sampler.limits import ServerLimits
@@ -42,14 +42,6 @@ def statuses(client, data):
         if status in statuses:
             check("/generate", status, body, data)
     return statuses
-
-
-def nothing_is_left(client):
-    """Returns when no request, no connection and no row is left."""
-    until(lambda: not client.server.config.app.state.service.exchanges)
-    until(lambda: not client.server.server_state.connections)
-    # the row of what is cancelled ends with the step after
-    until(lambda: client.generator.load.running == client.generator.load.waiting == 0)
 
 
 def chunks(data, size, extension=b""):
