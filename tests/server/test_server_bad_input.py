@@ -12,6 +12,7 @@ from server_process import resident_bytes
 
 from sampler.limits import Limits, ServerLimits
 from sampler.models.gguf.chat import ChatTemplate
+from sampler.observing import Load
 from sampler.parameters import RANGES
 from sampler.wire import REQUEST_RANGES
 
@@ -38,8 +39,7 @@ def statuses(client, asked):
             check(path, answer.status, answer.body, data)
             seen.add(answer.status)
     until(lambda: not client.server.config.app.state.service.exchanges)
-    load = client.generator.load
-    assert (load.running, load.waiting) == (0, 0)
+    until(lambda: client.generator.load == Load(running=0, waiting=0))
     return seen
 
 

@@ -11,6 +11,7 @@ from server_client import received, until
 from server_process import serving
 
 from sampler.limits import ServerLimits
+from sampler.observing import Load
 
 BODY = json.dumps(request("a", max_new_tokens=5, ignore_eos=True)).encode()
 WHOLE = whole("/generate", BODY)
@@ -48,8 +49,7 @@ def nothing_is_left(client):
     """Returns when no request and no connection is left."""
     until(lambda: not client.server.config.app.state.service.exchanges)
     until(lambda: not client.server.server_state.connections)
-    load = client.generator.load
-    assert (load.running, load.waiting) == (0, 0)
+    until(lambda: client.generator.load == Load(running=0, waiting=0))
 
 
 def chunks(data, size, extension=b""):
