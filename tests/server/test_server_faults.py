@@ -11,7 +11,6 @@ from server_client import received, until
 from server_process import serving
 
 from sampler.limits import ServerLimits
-from sampler.observing import Load
 
 BODY = json.dumps(request("a", max_new_tokens=5, ignore_eos=True)).encode()
 WHOLE = whole("/generate", BODY)
@@ -46,10 +45,11 @@ def statuses(client, data):
 
 
 def nothing_is_left(client):
-    """Returns when no request and no connection is left."""
+    """Returns when no request, no connection and no row is left."""
     until(lambda: not client.server.config.app.state.service.exchanges)
     until(lambda: not client.server.server_state.connections)
-    until(lambda: client.generator.load == Load(running=0, waiting=0))
+    # the row of what is cancelled ends with the step after
+    until(lambda: client.generator.load.running == client.generator.load.waiting == 0)
 
 
 def chunks(data, size, extension=b""):
