@@ -74,7 +74,7 @@ def _store_numbers(values: object, ranges: Mapping[str, Range]) -> None:
             object.__setattr__(values, name, legal.kind(value))
 
 
-_WATERMARK_RANGES: Mapping[str, Range] = {
+WATERMARK_RANGES: Mapping[str, Range] = {
     "gamma": Range(float, lambda x: 0.0 < x < 1.0, "> 0.0 and < 1.0"),
     "delta": Range(float, lambda x: 0.0 <= x <= 100.0, ">= 0.0 and <= 100.0"),
     "key": RANGES["seed"],
@@ -111,7 +111,7 @@ class Watermark:
     def __post_init__(self) -> None:
         problems = [
             range_problem(f"watermark.{name}", getattr(self, name), legal)
-            for name, legal in _WATERMARK_RANGES.items()
+            for name, legal in WATERMARK_RANGES.items()
         ]
         if self.scheme != "green_list":
             problems.insert(
@@ -119,7 +119,7 @@ class Watermark:
             )
         if found := [problem for problem in problems if problem]:
             raise InvalidParameterError(found)
-        _store_numbers(self, _WATERMARK_RANGES)
+        _store_numbers(self, WATERMARK_RANGES)
 
 
 class _FrozenBias(Mapping[int, float]):

@@ -79,6 +79,8 @@ class Mantissa(NamedTuple):
 
 
 State = Mantissa | Exponent
+_UNKNOWN = Mantissa(-1, 0, 0, 0)
+_MOST_KNOWN = 2048
 
 
 class Magnitudes:
@@ -170,9 +172,12 @@ class Magnitudes:
         """`state` without what no longer matters, or None if nothing completes it."""
         if state is None:
             return None
-        if state not in self._known:
-            self._known[state] = self._settled(state)
-        return self._known[state]
+        known = self._known.get(state, _UNKNOWN)
+        if known is _UNKNOWN:
+            if len(self._known) >= _MOST_KNOWN:  # an automaton outlives the grammar it is of
+                self._known = {}
+            known = self._known[state] = self._settled(state)
+        return known
 
     def _settled(self, state: Mantissa) -> Mantissa | None:
         plainly, takes_exponent = self._completes_plainly(state), self._takes_exponent(state)

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar import characters
@@ -112,9 +113,20 @@ class TermPool:
         self.empty.row = self.epsilon.row = (self.partitions.whole, (self.empty, self.empty))
         self.character = self.characters(SCALARS)
         self.anything = self.repeat(self.character, 0)
+        self._first_terms = dict(self._terms)
 
     def __len__(self) -> int:
         return len(self._terms) + len(self.partitions) + len(self.patterns) + self._word_count // 8
+
+    def forget(self) -> None:
+        """None; frees the terms that nobody holds: not even this pool does so any more.
+
+        Equal terms that are made later are other objects. That costs time and changes no language.
+        """
+        self._terms = dict(self._first_terms)
+        self.patterns = {}
+        self._tables = {}
+        self._word_count = 0
 
     def interned(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """The term kept under `key`, made by `make` the first time."""
@@ -359,14 +371,21 @@ def _has_surrogates(text: str) -> bool:
 
 MAX_POOL = 60_000  # terms and partitions, of which each takes about half a kibibyte
 _current = TermPool()
+_outgrown: "WeakSet[TermPool]" = WeakSet()
 
 
 def current_pool() -> TermPool:
     """The pool for what is built now; ask once and build with that one throughout.
 
-    It is a fresh one when the pool before has grown past `MAX_POOL`; that lives on with its terms.
+    It is a fresh one when the pool before has grown past `MAX_POOL`. That lives on with the terms
+    that somebody holds, and forgets the others whenever it has outgrown that again: one small
+    grammar that is kept must not keep the terms of a huge one that was given up.
     """
     global _current
     if len(_current) > MAX_POOL:
+        _outgrown.add(_current)
         _current = TermPool()
+    for pool in list(_outgrown):
+        if len(pool) > MAX_POOL:
+            pool.forget()
     return _current

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sampler.limits import Limits
-from sampler.parameters import RANGES, Range
+from sampler.parameters import RANGES, WATERMARK_RANGES, Range
 from sampler.wire import CHAT, COMPLETIONS, PARAMETERS, REQUEST_RANGES, SAME_NAMES, Field
 
 Schema = dict[str, Any]
@@ -68,7 +68,13 @@ _GRAMMAR = {
     "required": ["type", "value"],
     "additionalProperties": False,
 }
-_WATERMARK = {"anyOf": [FLAG, ANY_OBJECT]}
+_WATERMARK = record(
+    {},
+    {
+        "scheme": {"const": "green_list"},
+        **{name: number_schema(legal) for name, legal in WATERMARK_RANGES.items()},
+    },
+)
 _MESSAGE = record(
     {
         "role": TEXT,
@@ -80,9 +86,13 @@ _OTHERS: dict[str, Schema] = {
     "stop": array(TEXT),
     "ignore_eos": FLAG,
     "trim_stop": FLAG,
-    "watermark": _WATERMARK,
+    "watermark": {"anyOf": [FLAG, _WATERMARK]},
     "logprobs": {"enum": ["processed", "raw"]},
-    "logit_bias": {"type": "object", "additionalProperties": NUMBER},
+    "logit_bias": {
+        "type": "object",
+        "propertyNames": {"pattern": "^(0|[1-9][0-9]{0,19})$"},
+        "additionalProperties": NUMBER,
+    },
     "return_full_text": FLAG,
     "details": FLAG,
     "decoder_input_details": FLAG,
@@ -126,6 +136,8 @@ def _parameter(name: str, limits: Limits) -> Schema:
     }
     if name in limit:
         schema = {**schema, "maximum": limit[name]}
+    if name == "logit_bias":
+        schema = {**schema, "maxProperties": limits.max_logit_bias}
     if name == "stop":
         text = {**TEXT, "minLength": 1, "maxLength": limits.max_stop_sequence_length}
         schema = array(text, maxItems=limits.max_stop_sequences)

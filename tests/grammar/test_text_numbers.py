@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sampler.errors import GrammarLimitError
 from sampler.grammar.engine.program import Spelling
+from sampler.grammar.text import magnitudes
 from sampler.grammar.text.derivatives import matches, row
 from sampler.grammar.text.emptiness import is_empty
 from sampler.grammar.text.numbers import (
@@ -349,3 +350,16 @@ def test_warnings_say_which_spellings_are_left_out():
     assert "20 digits" in narrowed(percent, True, FREE)
     assert narrowed(Numbers(bound(0)), False, FREE) is None
     assert narrowed(Numbers(step=Fraction(7)), False, CANONICAL) == "no exponents"
+
+
+def test_an_automaton_that_forgets_its_states_finds_the_same_ones(monkeypatch):
+    monkeypatch.setattr(magnitudes, "_MOST_KNOWN", 50)
+    syntax = magnitudes.Syntax(fraction=True)
+    machine = magnitudes.Magnitudes(None, None, magnitudes.Step(97, 1), syntax)
+    for number in range(3000):
+        state = machine.start
+        for symbol in f"{number}.4":
+            state = machine.step(state, symbol) if state is not None else None
+        expected = (10 * number + 4) % 97 == 0
+        assert (state is not None and machine.accepts(state)) == expected, number
+        assert len(machine._known) <= 50

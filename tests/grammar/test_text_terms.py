@@ -1,6 +1,8 @@
 """Terms against sets of texts, and what the normal form, emptiness and limits promise."""
 
+import gc
 import itertools
+from weakref import ref
 
 import pytest
 from hypothesis import given, settings
@@ -169,3 +171,29 @@ def test_a_pool_that_has_grown_is_replaced_and_lives_on(monkeypatch):
     term = pool.literal("one more")
     assert terms.current_pool() is not pool
     assert derivative(term, ord("o")) is pool.literal("ne more")
+
+
+def test_terms_that_a_pool_forgets_keep_their_languages(pool):
+    term = pool.star(pool.literal("ab") | pool.literal("c")) & ~pool.literal("abc")
+    pool.forget()
+    assert matches(term, "cab")
+    assert not matches(term, "abc")
+    again = pool.star(pool.literal("ab") | pool.literal("c")) & ~pool.literal("abc")
+    assert again is not term
+    assert is_empty(again & ~term)
+    assert is_empty(term & ~again)
+    assert ~pool.anything is pool.empty
+
+
+def test_a_term_that_is_kept_does_not_keep_those_of_a_pool_that_has_outgrown(monkeypatch):
+    monkeypatch.setattr(terms, "_current", TermPool())
+    monkeypatch.setattr(terms, "MAX_POOL", 1000)
+    outgrown = terms.current_pool()
+    kept = outgrown.literal("kept")
+    for _ in range(2):  # also by what it is asked for afterwards
+        forgotten = [ref(outgrown.literal(f"word {number}")) for number in range(2000)]
+        assert terms.current_pool() is not outgrown
+        gc.collect()
+        assert not any(term() for term in forgotten)
+        assert len(outgrown) < 1000
+    assert matches(kept, "kept")

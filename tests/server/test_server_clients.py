@@ -23,14 +23,18 @@ PACKAGES = {
     "text-generation": ("text-generation==0.7.0", "huggingface_hub<1.0"),
     "hub": ("huggingface_hub>=2,<3",),
     "openai": ("openai>=3,<4",),
+    "langchain": ("langchain-huggingface>=1,<2",),
+    "outlines": ("outlines>=1.3,<2", "huggingface_hub>=2,<3"),
 }
 SCRIPTS = {
     "text-generation": ("text-generation", "text_generation_client.py"),
     "old hub": ("text-generation", "hub_client.py"),
     "hub": ("hub", "hub_client.py"),
     "openai": ("openai", "openai_client.py"),
+    "langchain": ("langchain", "langchain_client.py"),
+    "outlines": ("outlines", "outlines_client.py"),
 }
-TGI = ("text-generation", "old hub", "hub")
+TGI = tuple(name for name in SCRIPTS if name != "openai")
 PROMPT = "The state of our union"
 SAMPLED = {"max_new_tokens": 8, "do_sample": True, "seed": 7, "temperature": 0.9, "top_k": 40}
 
@@ -130,6 +134,37 @@ def test_openai_chats(ask, serve):
     assert seen["whole"] == seen["stream"] != ""
     assert seen["logprobs"] == seen["generated"]
     assert seen["schema"] in ("small", "large")
+
+
+def test_the_endpoint_of_langchain(ask, served, expected):
+    text, _ = expected
+    seen = ask("langchain", served, "answers")
+    for name in ("whole", "stream", "async whole", "async stream"):
+        assert seen[name] == text
+    assert seen["batch"] == [text, text]
+    assert seen["pieces"] == SAMPLED["max_new_tokens"]
+    assert re.fullmatch("(yes|no) [0-9]{2}", seen["grammar"])
+    assert seen["usual"] > 0
+    assert seen["stop"] == seen["stop stream"] != ""
+    assert "e" not in seen["stop"]
+    for name in ("error", "stream error"):
+        assert seen[name] == "ValidationError"
+
+
+def test_the_tgi_model_of_outlines(ask, served, expected):
+    text, _ = expected
+    seen = ask("outlines", served, "answers")
+    for name in ("whole", "stream", "async whole", "async stream"):
+        assert seen[name] == text
+    assert seen["pieces"] == SAMPLED["max_new_tokens"]
+    assert re.fullmatch("(yes|no) [0-9]{2}", seen["regex"])
+    assert seen["choice"] == seen["async choice"] in ("small", "large")
+    # the client gives the texts of special tokens too, as TGI's events have them
+    assert seen["choice stream"].removesuffix("<|end|>") == seen["choice"]
+    assert seen["schema"] in ("left", "right")
+    assert re.fullmatch("[+-]?[0-9]+", seen["number"])
+    for name in ("error", "stream error"):
+        assert seen[name] == "ValidationError"
 
 
 def failing_after(calls):

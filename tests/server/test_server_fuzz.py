@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fuzzed_requests import TGI_PATHS, fuzzed
+from hypothesis import HealthCheck, given, settings
 from scripted_models import PATIENCE
 from server_abuse import check, unharmed
 from server_client import Answer
@@ -72,3 +73,38 @@ def test_random_requests_have_documented_answers(count):
         for gauge in ("running_rows", "queue_size"):
             assert client.metric(f"sampler_{gauge}") == 0
     assert "Traceback" not in client.warnings
+
+
+@pytest.mark.parametrize("examples", [10, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_what_is_described_is_what_is_served(examples, mode):
+    """What can be made of the description: requests that it allows, and ones that it does not.
+
+    Rules for more than one field, as best_of without sampling, are beyond a description: it may
+    allow what is refused then. Of events it describes the data; schemathesis expects the fields.
+    """
+    schemathesis = pytest.importorskip("schemathesis")
+    checks = pytest.importorskip("schemathesis.specs.openapi.checks")
+    with serving(request_limits=REQUEST_LIMITS) as client:
+        api = schemathesis.openapi.from_url(f"http://127.0.0.1:{client.port}/openapi.json")
+        for found in api.get_all_operations():
+            operation = found.ok()
+            if mode == "negative" and operation.method == "get":
+                continue  # takes nothing that could be wrong
+
+            @given(operation.as_strategy(schemathesis.GenerationMode(mode)))
+            @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+            def validate(case):
+                answer = case.call(timeout=PATIENCE)
+                excluded = [checks.positive_data_acceptance]
+                if "event-stream" in answer.headers["content-type"][0]:
+                    excluded.append(checks.response_schema_conformance)
+                case.validate_response(answer, excluded_checks=excluded)
+                check(case.operation.path, answer.status_code, answer.content, said(case))
+
+            validate()
+    assert "Traceback" not in client.warnings
+
+
+def said(case):
+    return json.dumps(case.body).encode() if isinstance(case.body, dict | list) else b""

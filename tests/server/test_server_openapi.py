@@ -98,7 +98,8 @@ def test_answers_are_as_described(serve, check):
         check("GenerateResponse", one)
         for event in client.post("/generate_stream", asked).events():
             check("StreamResponse", event)
-    check("Tokens", client.post("/tokenize", {"inputs": "ab"}).json())
+    for asked in ({"inputs": "ab"}, {"inputs": ""}, {"inputs": "a", "parameters": {"typo": 1}}):
+        check("Tokens", client.post("/tokenize", asked).json())
 
 
 def test_errors_are_as_described(serve, check):
@@ -116,6 +117,11 @@ def test_requests_are_as_described(check):
     check("GenerateRequest", request("ab", temperature=None, grammar=None))
     check("CompletionRequest", {"prompt": ["ab"], "stop": "x", "logprobs": 2, "top_k": 3})
     check("ChatRequest", {"messages": [{"role": "user", "content": "a"}], "logprobs": True})
+    check("GenerateRequest", request("ab", logit_bias={"7": 1.5}, watermark={"gamma": 0.25}))
+    check("TokenizeRequest", {"inputs": "", "parameters": {"typo": 1}})
+    refused(check, "GenerateRequest", request("ab", logit_bias={"07": 1.5}))
+    refused(check, "GenerateRequest", request("ab", watermark={"gamma": 1}))
+    refused(check, "GenerateRequest", request("ab", watermark={"typo": 1}))
     refused(check, "GenerateRequest", request("ab", top_p=42.5))
     refused(check, "GenerateRequest", request("ab", best_of=17))
     refused(check, "GenerateRequest", {"inputs": ""})
