@@ -34,6 +34,7 @@ from sampler.kernels.view import (
     width_of,
 )
 from sampler.kernels.weights import (
+    ERROR_OF_PRODUCTS,
     LN_2,
     error_of,
     head_and_bulk,
@@ -51,7 +52,8 @@ class Bulk(NamedTuple):
     Attributes
     ----------
     weight : their weight; error : a bound on its error
-    exponents : the sum of weight * exponent, where asked for; exponents_error : a bound
+    exponents : the sum of weight * exponent, where asked for; exponents_error : a bound on the
+        error of adding it up, not on that of the weights
     factor : from the sums of the blocks in the workspace to weights
     low, bound : the bulk is low <= logit < bound
     scale : of `weights`
@@ -65,7 +67,7 @@ class Bulk(NamedTuple):
     factor: float
     low: float
     bound: float
-    scale: tuple[float, float, float]
+    scale: tuple[float, float]
     precise: bool
 
 
@@ -139,7 +141,7 @@ def _bulk_of(
 ) -> Bulk:
     """What the sums in float32 tell of the bulk."""
     columns, sums = work[1], work[7]
-    c, reference, _ = scale
+    c, reference = scale
     width = width_of(mask_of(view), len(view[1]))
     raw = total(sums, -(-width // BLOCK))
     error = error_of(scale)
@@ -147,21 +149,20 @@ def _bulk_of(
     shift = (reference - highest * c) * LN_2  # from the bulk's reference to the highest
     factor = 2.0 * exp_of_negative(min(shift - LN_2, 0.0))
     bulk = factor * raw
-    exponents = factor * (products * LN_2 + raw * shift)
-    exponents_error = error * factor * (abs(products) + raw * (abs(shift) + 1.0))
+    from_bound, unit = (bound - highest) * c * LN_2, factor * c * LN_2
+    exponents = unit * products + bulk * from_bound
+    exponents_error = ERROR_OF_PRODUCTS * abs(unit * products)
     return Bulk(
         bulk, error * bulk, exponents, exponents_error, factor, -np.inf, bound, scale, False
     )
 
 
 @kernel
-def weigh_again(
-    view: Arrays, temperature: float, with_exponents: bool, size: int, bulk: Bulk, work: Arrays
-) -> Bulk:
+def weigh_again(view: Arrays, temperature: float, size: int, bulk: Bulk, work: Arrays) -> Bulk:
     """The same bulk in float64."""
     columns, sums = work[1], work[7]
     bound, scale = bulk.bound, bulk.scale
-    products = precise_bulk(view, bound, temperature, with_exponents, work)
+    products = precise_bulk(view, bound, temperature, work)
     width = width_of(mask_of(view), len(view[1]))
     raw = total(sums, -(-width // BLOCK))
     highest = columns[Z, first_highest(columns[Z], size)]

@@ -46,28 +46,19 @@ def marked(z: float, row: Record, token_id: int) -> float:
 
 
 @kernel
-def edit_all(logits: Array, row: Record, table: Array, out: Array) -> None:
-    """Out = logits after watermark, penalties and bias; float32[V]."""
-    seed, threshold, delta = row["green_seed"], row["green_threshold"], row["green_delta"]
-    for i in range(len(out)):  # what `marked` does, so that several are done at a time
-        gain = delta if is_green(seed, i, threshold) else 0.0
-        out[i] = np.float32(np.float64(logits[i]) + gain)
-    for j in range(row["touched_size"]):
-        i = table[j]["id"]
-        out[i] = edited(np.float64(out[i]), row, table[j])
-
-
-@kernel
 def edit_row(logits: Array, row: Record, table: Array, z: Array) -> None:
-    """Z = logits after watermark, penalties and bias, in this order; z : float64[V], out."""
-    for i in range(len(z)):
-        z[i] = logits[i]
+    """Z = logits after watermark, penalties and bias, in this order; z : float[V], out."""
     if row["green"]:
+        seed, threshold, delta = row["green_seed"], row["green_threshold"], row["green_delta"]
+        for i in range(len(z)):  # what `marked` does, so that several are done at a time
+            gain = delta if is_green(seed, i, threshold) else 0.0
+            z[i] = np.float32(np.float64(logits[i]) + gain)
+    else:
         for i in range(len(z)):
-            z[i] = marked(z[i], row, i)
+            z[i] = logits[i]
     for j in range(row["touched_size"]):
         i = table[j]["id"]
-        z[i] = edited(z[i], row, table[j])
+        z[i] = edited(np.float64(z[i]), row, table[j])
 
 
 @kernel

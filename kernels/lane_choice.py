@@ -16,6 +16,7 @@ from sampler.kernels.lanes import (
     _INTEGER,
     _INTEGERS,
     _LANES,
+    _WIDE_LANES,
     LANES,
     Lanes,
     _at,
@@ -75,6 +76,12 @@ def either(left: Choice, right: Choice) -> Choice:
 @_operation(_LANES, lambda b, choice, left, right: b.select(choice, left, right))
 def choose(choice: Choice, left: Lanes, right: Lanes) -> Lanes:
     """The left lane where it is chosen, else the right one."""
+    return np.where(choice, left, right)
+
+
+@_operation(_WIDE_LANES, lambda b, choice, left, right: b.select(choice, left, right))
+def wide_choose(choice: Choice, left: Lanes, right: Lanes) -> Lanes:
+    """As `choose`, of sixteen float64."""
     return np.where(choice, left, right)
 
 

@@ -29,7 +29,7 @@ _BYTE, _SHORT, _INTEGER = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _FLOAT = ir.FloatType()
 _BYTES, _SHORTS = ir.VectorType(_BYTE, LANES), ir.VectorType(_SHORT, LANES)
 _INTEGERS, _FLOATS = ir.VectorType(_INTEGER, LANES), ir.VectorType(_FLOAT, LANES)
-_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
+_DOUBLES, _LONGS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(64), LANES)
 
 
 class _LanesType(types.Type):
@@ -110,13 +110,15 @@ def _build_fold(builder: Any, vector: Any) -> Any:
 
 
 def _build_times_power(builder: Any, vector: Any, steps: Any) -> Any:
-    shift = builder.shl(builder.bitcast(steps, _INTEGERS), _same(_INTEGERS, 23))
-    return builder.bitcast(builder.add(builder.bitcast(vector, _INTEGERS), shift), _FLOATS)
+    wide = vector.type == _DOUBLES
+    integers, place = (_LONGS, 52) if wide else (_INTEGERS, 23)
+    shift = builder.shl(builder.bitcast(steps, integers), _same(integers, place))
+    return builder.bitcast(builder.add(builder.bitcast(vector, integers), shift), vector.type)
 
 
 def _build_fused(builder: Any, left: Any, right: Any, addend: Any) -> Any:
-    name = f"llvm.fmuladd.v{LANES}f32"
-    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+    name = f"llvm.fmuladd.v{LANES}f{64 if left.type == _DOUBLES else 32}"
+    kind = ir.FunctionType(left.type, [left.type] * 3)
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     return builder.call(function, [left, right, addend])
 
@@ -260,6 +262,44 @@ def wide_load(values: Array, start: int) -> Lanes:
 def wide_add(left: Lanes, right: Lanes) -> Lanes:
     """The sum of each lane, of sixteen float64."""
     return left + right
+
+
+@_operation(_WIDE_LANES, lambda b, lanes: b.fpext(lanes, _DOUBLES))
+def widened(lanes: Lanes) -> Lanes:
+    """Sixteen float32 as float64."""
+    return lanes.astype(np.float64)
+
+
+@_operation(_WIDE_LANES, lambda b, left, right: b.fsub(left, right))
+def wide_subtract(left: Lanes, right: Lanes) -> Lanes:
+    """The difference of each lane, of sixteen float64."""
+    return left - right
+
+
+@_operation(_WIDE_LANES, lambda b, left, right: b.fmul(left, right))
+def wide_multiply(left: Lanes, right: Lanes) -> Lanes:
+    """The product of each lane, of sixteen float64."""
+    return left * right
+
+
+@_operation(
+    _WIDE_LANES, lambda b, left, right: b.select(b.fcmp_ordered(">", left, right), left, right)
+)
+def wide_maximum(left: Lanes, right: Lanes) -> Lanes:
+    """The left lane where it is greater, else the right one, of sixteen float64."""
+    return np.where(left > right, left, right)
+
+
+@_operation(_WIDE_LANES, _build_fused)
+def wide_fused(left: Lanes, right: Lanes, addend: Lanes) -> Lanes:
+    """As `fused`, of sixteen float64."""
+    return left * right + addend
+
+
+@_operation(_WIDE_LANES, _build_times_power)
+def wide_times_power(lanes: Lanes, steps: Lanes) -> Lanes:
+    """As `times_power`, of sixteen float64, with steps = 1.5 * 2**52 + k."""
+    return (lanes.view(np.int64) + (steps.view(np.int64) << 52)).view(np.float64)
 
 
 @_operation(types.float64, _build_fold)

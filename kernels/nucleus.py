@@ -36,9 +36,8 @@ from sampler.kernels.lanes import (
     wide_fold,
     wide_zeros,
 )
-from sampler.kernels.numeric import exp_of_negative, log
-from sampler.kernels.pivots import bands_for, weight_from
-from sampler.kernels.precise import lane_sum
+from sampler.kernels.numeric import exp_of_negative, log, total
+from sampler.kernels.pivots import Known, bands_for, weight_from
 from sampler.kernels.row import EXPONENT, NOT_FINITE, UNDECIDED, WEIGHT, Z
 from sampler.kernels.selection import rank_few
 from sampler.kernels.weights import scale_of
@@ -65,10 +64,8 @@ def _rank(row: Record, bands: Bands, parts: Parts, found: Arrays, work: Arrays) 
         for i in range(padded(size)):
             ranks[i] = logits[i]
         return 0.0, 0.0, bands.low, bands.outer_low
-    mass, temperature = parts.inside + parts.outside + parts.listed, row["temperature"]
-    centre = parts.exponents / mass
-    error = parts.exponents_error / mass
-    error += ROUNDING * (1.0 + abs(centre))
+    temperature, centre = row["temperature"], parts.centre
+    error = parts.centre_error + ROUNDING * (1.0 + abs(centre))
     for i in range(padded(size)):  # to float32 by rounding, which keeps the order
         ranks[i] = _typical_rank(np.float64(logits[i]), centre, top, temperature)
     low, high = (top - bands.low) / temperature, (top - bands.high) / temperature
@@ -142,19 +139,28 @@ def _gather_close(ranks: Array, size: int, span: Arrays, close: Array) -> int:
     return count
 
 
+@inlined
+def _reach_of(slack: float, rank: float) -> float:
+    """The error of a rank, that of float32 included."""
+    return slack + 1e-6 * (1.0 + abs(rank))
+
+
 @kernel
 def _is_apart(place: int, count: int, slack: float, span: Arrays, bins: Array) -> bool:
     """Whether no rank is so near to that of `place` that its error could put it on the other side.
 
-    span : what is close, low <= rank < high in float32.
+    An error of the centre cannot change the order of ids to the same side of it.
+    span : (low <= rank < high is close, in float32; the centre as a logit).
     """
     if slack == 0.0:
         return True
-    rank = bins[1, place]
+    rank, below = bins[1, place], bins[0, place] < span[2]
     for j in range(count):
-        if abs(bins[1, j] - rank) <= slack and bins[0, j] != bins[0, place]:
+        off = abs(bins[1, j] - rank)
+        may_swap = off == 0.0 or -rank <= slack or (bins[0, j] < span[2]) != below
+        if off <= slack and may_swap and bins[0, j] != bins[0, place]:
             return False
-    reach = slack + 1e-6 * (1.0 + abs(rank))
+    reach = _reach_of(slack, rank)
     return bool(span[0] + reach < rank < span[1] - reach)
 
 
@@ -197,6 +203,9 @@ def _boundary(
     if not _holds_boundary(ranks, weights, filled, goal, 1e-6 * mass / parts.unit):
         return _MISSED, 0.0
     low, high = _close_ranks(ranks, weights, filled, goal)
+    if slack > 0.0:  # so that the boundary is apart from the edges too
+        margin = 2.0 * _reach_of(slack, low)
+        low, high = low - margin, high + margin
     count = _gather_close(ranks, filled, (low, high), close)
     if count <= 0:
         return UNDECIDED, 0.0
@@ -216,7 +225,8 @@ def _boundary(
             continue
         certain = before + error < limit <= before + bins[2, place] - error
         between = outside <= bins[1, place] < inside
-        if certain and between and _is_apart(place, count, slack, (low, high), bins):
+        span = (low, high, top + centre * temperature)
+        if certain and between and _is_apart(place, count, slack, span, bins):
             return j + 1, high
         break
     return UNDECIDED, 0.0
@@ -239,19 +249,19 @@ def _keep(kept: int, high: float, found: Arrays, parts: Parts, work: Arrays) -> 
         for j in range(kept):
             i = close[order[j]]
             columns[EXPONENT, i] = columns[WEIGHT, i]
-        return float(lane_sum(columns[EXPONENT], size))
+        return float(total(columns[EXPONENT], size))
     limit, zero = splat(np.float32(high)), splat(_ZERO)
     mass = wide_zeros()
     for i in range(0, size, LANES):
         weight = where(at_least(load(ranks, i), limit), load(weights, i), zero)
         store(kept_weights, i, weight)
         mass = add_widened(mass, weight)
-    total = wide_fold(mass)
+    kept_mass = wide_fold(mass)
     for j in range(kept):
         i = close[order[j]]
         kept_weights[i] = weights[i]
-        total += weights[i]
-    return float(total * parts.unit)
+        kept_mass += weights[i]
+    return float(kept_mass * parts.unit)
 
 
 @kernel
@@ -274,7 +284,7 @@ def _write_top(
     if kept < row["top_n"]:
         return False
     for j in range(kept):
-        columns[Z, j] = logits[j]
+        columns[Z, j] = np.float64(logits[j]) + 0.0  # -0.0 becomes 0.0: they are equal
         columns[EXPONENT, j] = (columns[Z, j] - highest[1]) / row["temperature"]
     write_top(kept, row["top_n"], log_mass, work, top)
     return True
@@ -322,11 +332,11 @@ def _is_legal(bands: Bands, temperature: float) -> bool:
 
 @kernel
 def sample_nucleus(
-    view: Arrays, row: Record, bound: float, known: Arrays, work: Arrays, top: Arrays
+    view: Arrays, row: Record, bound: float, known: Known, work: Arrays, top: Arrays
 ) -> tuple[int, float]:
     """The token of a row with top_p or typical_p, and its processed logprob; or a status.
 
-    bound : some hundred ids reach it; known : what is known of the row, as for `bands_for`.
+    bound : some hundred ids reach it; known : what is known of the row.
     """
     temperature = row["temperature"]
     scale = scale_of(bound, temperature)
@@ -336,18 +346,17 @@ def sample_nucleus(
     bands = bands_for(view, row, bound, scale, known, work)
     if not _is_legal(bands, temperature):
         return UNDECIDED, 0.0
-    if by_typical:  # the mean exponent is near the middle of what is kept
-        scale = scale[0], scale[1], round(0.5 * (bands.low + bands.high) * scale[0] - scale[1])
-    size, outside, products, sizes = part_row(view, bands, scale, by_typical, work)
+    scale = scale_of(bands.bound, temperature)
+    size, outside = part_row(view, bands, scale, work)
     if size <= 0:
         return UNDECIDED, 0.0
-    highest, listed, more, more_sizes = weigh_listed(size, scale, work)
+    mean = (known.centre, known.error)
+    highest, listed = weigh_listed(size, scale, work)
     if math.isnan(highest):
         return NOT_FINITE, 0.0
     if highest * scale[0] - scale[1] > _HIGHEST:
         return UNDECIDED, 0.0
-    sums = (outside, listed, products + more, sizes + more_sizes)
-    parts = parts_of(view, highest, scale, sums, work)
+    parts = parts_of(view, highest, scale, (outside, listed), mean, work)
     token_id, exponent, mass = _decide(view, row, (size, highest), bands, parts, work)
     if token_id == UNDECIDED:
         parts = part_again(view, bands, temperature, (size, highest, parts.unit), work)

@@ -57,6 +57,23 @@ class Sample(NamedTuple):
     thinned: float
 
 
+class Known(NamedTuple):
+    """What one reading of a row has told, for the next.
+
+    Attributes
+    ----------
+    head : how many ids are in `work` with their weights, 0 where nothing is known
+    bulk : the weight of the others
+    middle : the mean logit by weight; centre : the mean exponent; error : a bound on its error
+    """
+
+    head: int
+    bulk: float
+    middle: float
+    centre: float
+    error: float
+
+
 @kernel
 def _take_head(columns: Array, count: int, mass: float, out: Arrays) -> int:
     """Writes the head's logits and shares, padded to lanes; how many."""
@@ -212,6 +229,17 @@ def _rank_by_distance(sample: Sample, centre: float) -> None:
         store(sample.values, i, subtract(zero, distance))
 
 
+@kernel
+def _is_reached_by_few(view: Arrays, low: float) -> bool:
+    """Whether about one of 64 ids at most reaches a logit."""
+    width, limit = width_of(mask_of(view), len(view[1])), splat(np.float32(low))
+    count = looked_at = 0
+    for start in range(0, width - LANES + 1, _STEP):
+        count += count_bits(at_least(edited_lanes(view, start), limit))
+        looked_at += LANES
+    return bool(64 * count <= looked_at)
+
+
 @inlined
 def _rounded(edge: float, bound: float) -> float:
     return np.float64(np.float32(min(edge, bound)))
@@ -219,29 +247,27 @@ def _rounded(edge: float, bound: float) -> float:
 
 @kernel
 def bands_for(
-    view: Arrays, row: Record, bound: float, scale: Arrays, known: Arrays, work: Arrays
+    view: Arrays, row: Record, bound: float, scale: Arrays, known: Known, work: Arrays
 ) -> Bands:
     """Bands about the logits at which `top_p` or `typical_p` cuts; NaN in them is no guess.
 
-    known : (size of the head in `work`, weight of the bulk, the mean logit by weight); top_p can be
-    guessed without a head, size 0, where the row is flat.
+    top_p can be guessed without a head where the row is flat.
     """
-    head, bulk, centre = known
     by_top_p = row["top_p"] < 1.0
-    sample = _sample_of(view, bound, scale, (head, bulk), work)
+    sample = _sample_of(view, bound, scale, (known.head, known.bulk), work)
     if sample.size == sample.head:
         return Bands(np.nan, np.nan, np.nan, np.nan, bound)
     if by_top_p:
         value, error = _band_of(sample, row["top_p"])
         low, high = _rounded(value - error, bound), _rounded(value + error, bound)
         return Bands(low, high, bound, bound, bound)
+    centre = known.middle
     _rank_by_distance(sample, centre)
     value, error = _band_of(sample, row["typical_p"])
     inner, outer = max(-value - error, 0.0), max(error - value, 0.0)
+    high, outer_high = _rounded(centre + inner, bound), _rounded(centre + outer, bound)
+    if _is_reached_by_few(view, high):  # one edge less to compare with
+        bound = outer_high = high
     return Bands(
-        _rounded(centre - outer, bound),
-        _rounded(centre - inner, bound),
-        _rounded(centre + inner, bound),
-        _rounded(centre + outer, bound),
-        bound,
+        _rounded(centre - outer, bound), _rounded(centre - inner, bound), high, outer_high, bound
     )

@@ -25,7 +25,6 @@ from sampler.kernels.lanes import (
     add,
     add_widened,
     fused,
-    multiply,
     splat,
     subtract,
     times_power,
@@ -54,9 +53,11 @@ _2 = np.float32(0.24022242426872253)
 _3 = np.float32(0.05550733953714371)
 _4 = np.float32(0.009671502746641636)
 _5 = np.float32(0.001326467958278954)
+_ZERO = np.float32(0.0)
 _ONE_FLOAT = np.float32(1.0)
 _ONE = np.uint32(1)
 _ERROR = 3.8e-7  # polynomial 1.1e-7, r 0.3e-7, rounding of both 1.1e-7, two additions 1.2e-7
+ERROR_OF_PRODUCTS = 5.4e-7  # of sums of weight * (z - bound): the difference, eight additions
 _PRODUCT_ERROR = 1.2e-7  # of z c where a product is rounded before it is added
 
 
@@ -69,12 +70,12 @@ def is_fused() -> bool:
 
 
 @kernel
-def scale_of(bound: float, temperature: float) -> tuple[float, float, float]:
-    """(c, K, 0.0) for a row whose bulk lies below `bound`; K is NaN where float32 would not do."""
+def scale_of(bound: float, temperature: float) -> tuple[float, float]:
+    """(c, K) for a row whose bulk lies below `bound`; K is NaN where float32 would not do."""
     c = 1.4426950408889634 / temperature
     if not abs(bound) * c < _LARGEST or not _SMALLEST_C < c < _LARGEST_C:
-        return c, np.nan, 0.0
-    return c, math.ceil(bound * c), 0.0
+        return c, np.nan
+    return c, math.ceil(bound * c)
 
 
 @kernel
@@ -85,22 +86,21 @@ def error_of(scale: Arrays) -> float:
 
 @inlined
 def lanes_of(scale: Arrays) -> Arrays:
-    """The scale in registers: c in two parts, two rounding constants, the lowest logit."""
-    c, reference, origin = scale
+    """The scale in registers: c in two parts, the rounding constant, the lowest logit."""
+    c, reference = scale
     lowest = np.float32((reference - DEEPEST) / c)
     return (
         splat(np.float32(c)),
         splat(np.float32(c - np.float64(np.float32(c)))),
         splat(np.float32(_ROUND - reference)),
-        splat(np.float32(_ROUND + origin)),
         splat(lowest),
     )
 
 
 @inlined
 def weights_of(z: Lanes, scale: Arrays) -> tuple[Lanes, Lanes]:
-    """2**(z c - K), and z c - K less the origin of the scale."""
-    c, rest_of_c, round_to, origin, lowest = scale
+    """2**(z c - K), and z as far down as it counts."""
+    c, rest_of_c, round_to, lowest = scale
     z = maximum(z, lowest)
     steps = fused(z, c, round_to)
     r = fused(z, rest_of_c, fused(z, c, subtract(round_to, steps)))
@@ -109,8 +109,7 @@ def weights_of(z: Lanes, scale: Arrays) -> tuple[Lanes, Lanes]:
     power = fused(power, r, splat(_2))
     power = fused(power, r, splat(_1))
     power = fused(power, r, splat(_ONE_FLOAT))
-    exponent = add(subtract(steps, origin), r)
-    return times_power(power, steps), exponent
+    return times_power(power, steps), z
 
 
 @inlined
@@ -151,15 +150,16 @@ def _chunk_sum(z: Arrays, scale: Arrays) -> Lanes:
 
 
 @inlined
-def _chunk_sums(z: Arrays, scale: Arrays) -> tuple[Lanes, Lanes]:
-    """As `_chunk_sum`, and of weight * (z c - K)."""
-    a, exponent_a = weights_of(z[0], scale)
-    b, exponent_b = weights_of(z[1], scale)
-    c, exponent_c = weights_of(z[2], scale)
-    d, exponent_d = weights_of(z[3], scale)
-    products = fused(b, exponent_b, multiply(a, exponent_a))
-    products = fused(d, exponent_d, fused(c, exponent_c, products))
-    return add(add(a, b), add(c, d)), products
+def _chunk_sums(z: Arrays, limit: Lanes, scale: Arrays, products: Arrays) -> Arrays:
+    """As `_chunk_sum`, and two sums of weight * (z - limit) with those of this chunk."""
+    left, right = products
+    a, z_a = weights_of(z[0], scale)
+    b, z_b = weights_of(z[1], scale)
+    c, z_c = weights_of(z[2], scale)
+    d, z_d = weights_of(z[3], scale)
+    left = fused(b, subtract(z_b, limit), fused(a, subtract(z_a, limit), left))
+    right = fused(d, subtract(z_d, limit), fused(c, subtract(z_c, limit), right))
+    return add(add(a, b), add(c, d)), left, right
 
 
 @kernel
@@ -191,17 +191,17 @@ def _take_chunk(view: Arrays, start: int, bits: Arrays, size: int, out: Arrays) 
 
 @kernel
 def _rest(view: Arrays, span: tuple[int, int], bound: float, scale: Arrays) -> tuple[float, float]:
-    """The bulk of ids span[0] .. span[1] - 1, one by one: weights, and weights * (z c - K)."""
-    c, reference, _ = scale
-    total = exponents = 0.0
+    """The bulk of ids span[0] .. span[1] - 1, one by one: weights, and weights * (z - bound)."""
+    c, reference = scale
+    total = products = 0.0
     for i in range(span[0], span[1]):
         z = edited_logit(view, i)
         if z < bound:
             exponent = max(z * c - reference, -DEEPEST)
             weight = exp_of_negative(exponent * LN_2)
             total += weight
-            exponents += weight * exponent
-    return total, exponents
+            products += weight * (max(z, (reference - DEEPEST) / c) - bound)
+    return total, products
 
 
 @inlined
@@ -228,18 +228,19 @@ def _weigh_block(
 def _weigh_block_twice(
     view: Arrays, span: tuple[int, int], limits: Arrays, size: int, out: Arrays
 ) -> tuple[int, float, float]:
-    """As `_weigh_block`, and the sum of weight * (z c - K)."""
+    """As `_weigh_block`, and the sum of weight * (z - bound)."""
     limit, scale = limits
-    totals, products = wide_zeros(), wide_zeros()
+    totals = wide_zeros()
+    left, right = splat(_ZERO), splat(_ZERO)  # so few numbers are added in float32
     for i in range(span[0], span[1], 4 * LANES):
         z = chunk_of(view, i)
         bits = _head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
             z = _without(bits, z)
             size = _take_chunk(view, i, bits, size, out)
-        weights, weighted = _chunk_sums(z, scale)
+        weights, left, right = _chunk_sums(z, limit, scale, (left, right))
         totals = add_widened(totals, weights)
-        products = add_widened(products, weighted)
+    products = add_widened(add_widened(wide_zeros(), left), right)
     return size, wide_fold(totals), wide_fold(products)
 
 
@@ -250,14 +251,14 @@ def head_and_bulk(
     """The size of the head, its ids ascending and float64 logits in `out`; or NOT_FINITE.
 
     sums : float64[blocks], the bulk of each block times 2**-K; the second result is the bulk's sum
-    of weight * (z c - K), times 2**-K, where it is asked for. A head that does not fit into `out`
+    of weight * (z - bound), times 2**-K, where it is asked for. A head that does not fit into `out`
     is UNDECIDED.
     """
     limits = (splat(np.float32(bound)), lanes_of(scale))
     plain = plain_view(view)
     width = width_of(mask_of(view), len(view[1]))
     size = 0
-    exponents = total = product = 0.0
+    products = total = product = 0.0
     for start in range(0, width, BLOCK):
         stop = min(start + BLOCK, width)
         span = (start, stop - (stop - start) % (4 * LANES))
@@ -279,8 +280,8 @@ def head_and_bulk(
             rest, rest_product = _rest(view, (span[1], stop), bound, scale)
             total, product = total + rest, product + rest_product
         sums[start // BLOCK] = total
-        exponents += product
-    return size, exponents
+        products += product
+    return size, products
 
 
 @inlined

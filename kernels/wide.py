@@ -26,10 +26,11 @@ from sampler.kernels.bulk import (
     weigh_row,
 )
 from sampler.kernels.candidates import sparse_candidates
-from sampler.kernels.edits import edit_all
+from sampler.kernels.edits import edit_row
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
 from sampler.kernels.nucleus import sample_nucleus
 from sampler.kernels.numeric import log, total
+from sampler.kernels.pivots import Known
 from sampler.kernels.row import EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.selection import keep_prefix, last_kept, order_keys
@@ -83,28 +84,31 @@ def _sample_all(
 
 
 @kernel
-def _certain_cut(size: int, limits: tuple[float, float, float, float], work: Arrays) -> int:
+def _certain_cut(size: int, limits: tuple[float, float, float, float, float], work: Arrays) -> int:
     """How many of the head stay when ranked by RANK up to a weight; or UNDECIDED, or _BEYOND.
 
-    limits : (the weight, a bound on its error, one on that of each RANK, the highest RANK that an
-    id outside the head may have).
+    limits : (the weight, a bound on its error, one on that of a difference of ranks, the centre
+    from which they are counted, the highest RANK that an id outside the head may have). An error of
+    the centre cannot change the order of ids to the same side of it.
     """
-    limit, error, slack, outside = limits
+    limit, error, slack, centre, outside = limits
     ids, columns, keys, indices, bins = work[:5]
     if total(columns[WEIGHT], size) + error < limit:
         return _BEYOND
     order_keys(columns[RANK], size, keys)
     last = last_kept(keys, columns[WEIGHT], size, limit, (indices, bins))
-    rank = columns[RANK, last]
+    rank, below = columns[RANK, last], columns[EXPONENT, last] < centre
     before = 0.0
     for i in range(size):
         above = columns[RANK, i] - rank
         if above > slack:
             before += columns[WEIGHT, i]
         elif above >= -slack:
-            if columns[Z, i] != columns[Z, last]:
+            is_tie = columns[Z, i] == columns[Z, last]
+            other_side = (columns[EXPONENT, i] < centre) != below or -rank <= slack
+            if not is_tie and (other_side or above == 0.0):
                 return UNDECIDED
-            if i < last:
+            if above > 0.0 or (is_tie and i < last):
                 before += columns[WEIGHT, i]
     certain = before + error < limit <= before + columns[WEIGHT, last] - error
     if rank - slack <= outside:
@@ -121,26 +125,41 @@ def _cut_top_p(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
         columns[RANK, i] = columns[Z, i]
     mass = total(columns[WEIGHT], size) + bulk.weight
     error = bulk.error + ROUNDING * mass
-    return _certain_cut(size, (row["top_p"] * mass, error, 0.0, -np.inf), work)
+    return _certain_cut(size, (row["top_p"] * mass, error, 0.0, 0.0, -np.inf), work)
+
+
+@kernel
+def _centre_of(
+    row: Record, size: int, bulk: Bulk, columns: Array
+) -> tuple[float, float, float, float]:
+    """The mass, the mean exponent by weight with a bound on its error, and the highest logit.
+
+    Errors d of the weights move the mean by at most d * sum of weight * |exponent - mean|.
+    """
+    mass = total(columns[WEIGHT], size) + bulk.weight
+    centre = (weighted_exponents(size, columns) + bulk.exponents) / mass
+    highest = columns[Z, first_highest(columns[Z], size)]
+    bound = (bulk.bound - highest) / row["temperature"]
+    off = abs(bound - centre)
+    error = bulk.exponents_error
+    if bulk.weight > 0.0:
+        relative = bulk.error / bulk.weight
+        error += relative * (abs(bulk.weight * bound - bulk.exponents) + 2.0 * bulk.weight * off)
+    return mass, centre, 1.01 * error / mass + ROUNDING * (1.0 + abs(centre)), highest
 
 
 @kernel
 def _cut_typical(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
     columns = work[1]
-    mass = total(columns[WEIGHT], size) + bulk.weight
+    mass, centre, slack, highest = _centre_of(row, size, bulk, columns)
     error = bulk.error + ROUNDING * mass
-    centre = (weighted_exponents(size, columns) + bulk.exponents) / mass
-    slack = 2.0 * (
-        (bulk.exponents_error + abs(centre) * error) / mass + ROUNDING * (1.0 + abs(centre))
-    )
-    highest = columns[Z, first_highest(columns[Z], size)]
     lowest = (bulk.bound - highest) / row["temperature"]
     for i in range(size):
         columns[RANK, i] = -abs(centre - columns[EXPONENT, i]) + 0.0
     if lowest >= centre:
         return _BEYOND
-    limits = (row["typical_p"] * mass, error, 2.0 * slack, lowest - centre + 2.0 * slack)
-    return _certain_cut(size, limits, work)
+    outside = lowest - centre + 2.0 * slack
+    return _certain_cut(size, (row["typical_p"] * mass, error, 2.0 * slack, centre, outside), work)
 
 
 @kernel
@@ -164,13 +183,9 @@ def _decide(
 
 
 @kernel
-def _known(row: Record, size: int, bulk: Bulk, work: Arrays) -> tuple[int, float, float]:
-    """The size of the head, the weight of the bulk, and the mean logit by weight."""
-    columns = work[1]
-    mass = total(columns[WEIGHT], size) + bulk.weight
-    centre = (weighted_exponents(size, columns) + bulk.exponents) / mass
-    highest = columns[Z, first_highest(columns[Z], size)]
-    return size, bulk.weight, highest + centre * row["temperature"]
+def _known(row: Record, size: int, bulk: Bulk, work: Arrays) -> Known:
+    _, centre, slack, highest = _centre_of(row, size, bulk, work[1])
+    return Known(size, bulk.weight, highest + centre * row["temperature"], centre, slack)
 
 
 @kernel
@@ -181,7 +196,7 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
     temperature = 1.0 if row["greedy"] else row["temperature"]
     bound = bound_of_head(view, SHORT_HEAD, work)
     if truncated and is_flat(view, bound, temperature, work):
-        known = (0, 0.0, 0.0)
+        known = Known(0, 0.0, 0.0, 0.0, 0.0)
         if with_exponents:
             size, bulk = weigh_row(view, temperature, True, bound, work)
             if size < 0:
@@ -201,7 +216,7 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
             return size, 0.0
         token_id, logprob = _decide(view, row, size, bulk, work, top)
     if token_id == UNDECIDED:
-        bulk = weigh_again(view, temperature, with_exponents, size, bulk, work)
+        bulk = weigh_again(view, temperature, size, bulk, work)
         token_id, logprob = _decide(view, row, size, bulk, work, top)
     if token_id == _BEYOND:
         known = _known(row, size, bulk, work)
@@ -225,7 +240,7 @@ def wide_row(
         return finish(row, size, work, top)
     changed = work[6]
     if row["green"]:  # every id may be changed, so none is looked up
-        edit_all(logits, row, edits[0], changed)
+        edit_row(logits, row, edits[0], changed)
         bits = mask[0]
         return _sample_dense((changed, changed, bits, False, bits, mask[1]), row, work, top)
     edit_touched(logits, row, edits[0], changed)
@@ -250,7 +265,7 @@ def raw_score(
     highest = columns[Z, first_highest(columns[Z], size)]
     logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if not are_near(bulk.error / mass, logprob, log_mass, count):
-        bulk = weigh_again(view, 1.0, False, size, bulk, work)
+        bulk = weigh_again(view, 1.0, size, bulk, work)
         log_mass = log(total(columns[WEIGHT], size) + bulk.weight)
         logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if count > 0:

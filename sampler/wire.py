@@ -70,6 +70,15 @@ class Draft:
 
 def read_request(body: object, parameters: Mapping[str, Field]) -> Draft:
     """The draft of a request body; unknown fields are in `unknown`."""
+    draft = read_top_level(body)
+    given = draft.values.pop("parameters", {})
+    draft.read(parameters, given)
+    draft.note_unknown(parameters, given, "parameters.")
+    return draft
+
+
+def read_top_level(body: object) -> Draft:
+    """As `read_request`, with ``parameters`` as they came."""
     draft = Draft()
     if not isinstance(body, Mapping):
         draft.problems.append(f"the request must be an object. Given: {shown(body)}")
@@ -78,9 +87,6 @@ def read_request(body: object, parameters: Mapping[str, Field]) -> Draft:
     draft.note_unknown(TOP_LEVEL, body, "")
     if "inputs" not in body:
         draft.problems.append("`inputs` is missing")
-    given = draft.values.pop("parameters", {})
-    draft.read(parameters, given)
-    draft.note_unknown(parameters, given, "parameters.")
     return draft
 
 

@@ -90,8 +90,8 @@ def can_keep(g: Array) -> bool:
 
 
 @kernel
-def kept(g: Array, state: int, base: int) -> int:
-    """Where the mask of a canonical state is kept; 0 nowhere."""
+def kept(g: Array, state: int, base: int) -> tuple[int, int]:
+    """Where the mask of a canonical state is kept (0 nowhere), and the base below what it is by."""
     value = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT])
     key = state
     while value == LOOK:
@@ -99,19 +99,7 @@ def kept(g: Array, state: int, base: int) -> int:
         number = pair(g, MEMO, key, bases[2 * base + 1], False)
         value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
         key, base = number | _DEEPER, bases[2 * base]
-    return value
-
-
-@kernel
-def kept_by(g: Array, state: int, base: int) -> int:
-    """The base below the entries by which the mask of a state is kept."""
-    value, key = int64(ints_at(g, STATES)[state * STATE_SIZE + KEPT]), state
-    while value == LOOK:
-        bases = longs_at(g, BASES)
-        number = pair(g, MEMO, key, bases[2 * base + 1], False)
-        value = int64(ints_at(g, MEMO_VALUES)[number]) if number != 0 else int64(0)
-        key, base = number | _DEEPER, bases[2 * base]
-    return base
+    return value, base
 
 
 @kernel

@@ -7,7 +7,7 @@ allowed as the mask of the loop has it. A walk begins with that mask, and takes 
 
 from sampler.kernels._jit import Array
 from sampler.kernels.grammar.compile import int64, kernel
-from sampler.kernels.grammar.kept_masks import kept, kept_by, read
+from sampler.kernels.grammar.kept_masks import kept, read
 from sampler.kernels.grammar.memory import (
     ACTIONS,
     BASES,
@@ -67,12 +67,14 @@ def begin_loop(g: Array, loop: int, base: int) -> None:
     """
     g[WALK_LOOP] = 0
     state, loop_base = loop & LOW_HALF, loop >> 32
-    at = kept(g, state, loop_base) if loop != 0 else int64(0)
+    if loop == 0:
+        return
+    at, below = kept(g, state, loop_base)
     if at > 0:
         read(g, at, -1, words_at(g, LOOP_MASK)[: block_at(g[TOKENS])[MASK_SIZE]])
         g[WALK_LOOP] = state
         g[WALK_BACK] = 0 if loop_base == base else longs_at(g, BASES)[2 * loop_base + 1]
-        g[WALK_LOWEST] = min(g[WALK_LOWEST], kept_by(g, state, loop_base))
+        g[WALK_LOWEST] = min(g[WALK_LOWEST], below)
 
 
 @kernel

@@ -277,13 +277,13 @@ def fill(g: Array, position: int, mask: Array, resumes: bool) -> None:
     plain, state = slice_of(g, first), canonical(g, first)
     if g[STATUS] != OK:
         return
-    at = kept(g, state, base)
+    at, _ = kept(g, state, base)
     if at > 0:
         read(g, at, plain, mask)
     else:
         loop = loop_of(g, base << 32 | state, plain)
         after = loop & LOW_HALF
-        if g[STATUS] == OK and loop != 0 and kept(g, after, loop >> 32) == 0:
+        if g[STATUS] == OK and loop != 0 and kept(g, after, loop >> 32)[0] == 0:
             _learn(g, loop, slice_of(g, after), 0, mask)
         if g[STATUS] == OK:
             _learn(g, base << 32 | state, plain, loop, mask)

@@ -12,7 +12,7 @@ from sampler.errors import InvalidParameterError, shown
 from sampler.server.answers import JSONAnswer
 from sampler.server.bodies import read_body
 from sampler.server.service import Service
-from sampler.wire import PARAMETERS, raise_any, read_request
+from sampler.wire import raise_any, read_top_level
 
 
 class InformationRoutes:
@@ -49,9 +49,12 @@ class InformationRoutes:
         )
 
     async def tokenize(self, request: Request) -> Response:
-        """The tokens of ``inputs``, each with its id, its text and where that stands."""
+        """The tokens of ``inputs``, each with its id, its text and where that stands.
+
+        ``parameters``, which some clients always send, are not looked at.
+        """
         body = await read_body(request, self._service.limits)
-        draft = read_request(body, PARAMETERS)
+        draft = read_top_level(body)
         raise_any([*draft.problems, *(f"unknown field `{path}`" for path in draft.unknown)])
         inputs = draft.values["inputs"]
         limit = self._service.generator.limits.max_input_bytes

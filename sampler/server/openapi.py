@@ -169,7 +169,7 @@ def _information_paths() -> dict[str, Any]:
         "content": _content("application/json", ref("Error")),
     }
     return {
-        "/tokenize": _posted("tokenize", "The tokens of `inputs`.", "GenerateRequest", tokens),
+        "/tokenize": _posted("tokenize", "The tokens of `inputs`.", "TokenizeRequest", tokens),
         "/health": health,
         "/info": _got("info", "The model and its limits.", values),
         "/metrics": _got("metrics", "For Prometheus.", _content("text/plain", TEXT)),

@@ -148,9 +148,11 @@ def requests(limits: Limits) -> dict[str, Schema]:
     """Of every kind of request, by component."""
     inputs = {**TEXT, "minLength": 1}
     optional = {"parameters": {"anyOf": [ref("Parameters"), {"type": "null"}]}, "stream": FLAG}
+    ignored = {"parameters": _nullable(ANY_OBJECT, True), "stream": FLAG}
     return {
         "Parameters": parameters(limits),
         "GenerateRequest": record({"inputs": inputs}, optional),
+        "TokenizeRequest": record({"inputs": TEXT}, ignored),
         "CompletionRequest": _openai(COMPLETIONS, "prompt", limits, logprobs=COUNT),
         "ChatRequest": _openai(CHAT, "messages", limits, logprobs=FLAG),
     }

@@ -66,6 +66,10 @@ def test_top_tokens_of_no_weight_are_reported():
     assert compare(random_case(9, 17_135)) == SAME
 
 
+def test_zeros_of_either_sign_are_equal_top_tokens():
+    assert compare(wide_case(42, 17_104)) == SAME
+
+
 @pytest.mark.slow
 def test_many_wide_rows_are_the_reference_ones():
     assert check(seed=42, count=20_000)[SAME] >= 19_950

@@ -15,11 +15,15 @@ APP_OPTIONS = ("api_key", "cors_origins", "allowed_hosts", "chat_template", "mod
 
 @pytest.fixture
 def serve():
-    """Serves a model; options are those of `ServerLimits`, `create_app` and `Generator`."""
+    """Serves a model; options are those of `create_app` and `Generator`.
+
+    `limits` are the server's, `request_limits` the generator's.
+    """
     with ExitStack() as stack:
 
         def serve(model=hash_model, limits=None, **options):
             own = {name: options.pop(name) for name in APP_OPTIONS if name in options}
+            options["limits"] = options.pop("request_limits", None)
             generator = stack.enter_context(Generator(model, byte_vocabulary(), **options))
             app = create_app(generator, limits=limits or ServerLimits(), **own)
             client = stack.enter_context(running(app))
