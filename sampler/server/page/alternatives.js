@@ -19,6 +19,7 @@ export function processingOf(parameters) {
   return {
     edits,
     truncations: isGreedy(parameters) ? [] : active(TRUNCATIONS),
+    topK: value("top_k", 0),
     grammar: value("grammar", null) !== null,
     shortest: value("min_new_tokens", 0),
   };
@@ -26,8 +27,10 @@ export function processingOf(parameters) {
 
 /**
  * One row for each token of either list and for the one that was chosen: {id, text, special, chosen,
- * before, after, fate}. `before` and `after` are probabilities, undefined where not known, and 0
- * where the token cannot be drawn.
+ * before, after, fate, by}. `before` and `after` are probabilities, undefined where not known, and 0
+ * where the token cannot be drawn. `fate` is "kept", "forbidden" (by a mask), "truncated", "either"
+ * of them, or "unlisted": it may only be less probable than all that are listed. `by` names the
+ * parameters one of which did it.
  */
 export function alternatives(step, processing) {
   const rows = new Map();
@@ -43,7 +46,7 @@ export function alternatives(step, processing) {
   chosen.after ??= probability(step.token.logprob);
   if (step.before) chosen.before ??= probability(step.ownLogprob);
   for (const row of rows.values()) {
-    row.fate = row.after === undefined ? fateOf(row, step, processing) : "kept";
+    Object.assign(row, row.after === undefined ? fateOf(row, step, processing) : fate("kept"));
     if (row.fate !== "kept" && row.fate !== "unlisted") row.after = 0;
   }
   return [...rows.values()].sort(
@@ -56,27 +59,42 @@ export function probability(logprob) {
   return logprob === null ? 0 : Math.exp(logprob);
 }
 
-/**
- * Why a token of `before` is not in `after`: "forbidden" by the grammar, "truncated", "either" of
- * them, or "unlisted" as it may only be less probable than all that are listed.
- */
+function fate(name, by = []) {
+  return { fate: name, by };
+}
+
+/** Why a token of `before` is not in `after`. */
 function fateOf(row, step, processing) {
-  const masked = processing.grammar || (row.special && step.index <= processing.shortest);
-  const truncated = processing.truncations.length > 0;
-  if (step.after.length >= step.limit && !outranksKept(row, step, processing)) return "unlisted";
-  if (!masked) return truncated ? "truncated" : "unlisted";
-  if (!truncated) return "forbidden";
-  const prefix = !processing.truncations.includes("typical_p");
-  return prefix && outranksKept(row, step, processing) ? "forbidden" : "either";
+  const masks = masksOf(row, step, processing);
+  const rank = step.before.findIndex((token) => token.id === row.id);
+  const outranks = !processing.edits.length && outranksKept(rank, step);
+  if (step.after.length >= step.limit && !outranks) return fate("unlisted");
+  const cuts = truncationsOf(rank, outranks, masks, processing);
+  if (!cuts.length) return masks.length ? fate("forbidden", masks) : fate("unlisted");
+  return masks.length ? fate("either", [...masks, ...cuts]) : fate("truncated", cuts);
+}
+
+function masksOf(row, step, processing) {
+  const masks = processing.grammar ? ["grammar"] : [];
+  if (row.special && step.index <= processing.shortest) masks.push("min_new_tokens");
+  return masks;
 }
 
 /**
- * Whether the model finds a token more probable than one that was kept. Without edits the ranks stay
- * as they are, so no truncation by rank can have taken it out.
+ * The truncations that can have taken out the token at this rank. Without edits the model's ranks
+ * are those of the truncations, but for forbidden tokens, which make them smaller.
  */
-function outranksKept(row, step, processing) {
-  if (processing.edits.length) return false;
-  const place = new Map(step.before.map((token, index) => [token.id, index]));
-  const own = place.get(row.id);
-  return step.after.some((token) => (place.get(token.id) ?? Infinity) > own);
+function truncationsOf(rank, outranks, masks, processing) {
+  const { truncations, edits, topK } = processing;
+  if (edits.length) return truncations;
+  if (outranks) return truncations.filter((name) => name === "typical_p"); // the others go by rank
+  if (!truncations.includes("top_k")) return truncations;
+  if (rank < topK) return truncations.filter((name) => name !== "top_k");
+  return masks.length ? truncations : ["top_k"]; // the first of them to be applied
+}
+
+/** Whether the model finds the token at this rank more probable than one that was kept. */
+function outranksKept(rank, step) {
+  const ranks = new Map(step.before.map((token, index) => [token.id, index]));
+  return step.after.some((token) => (ranks.get(token.id) ?? Infinity) > rank);
 }

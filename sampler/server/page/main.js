@@ -17,6 +17,7 @@ const tokens = new TokenList(byId("tokens"), show);
 let run = null; // the last generation: its steps, and what is needed to say something of them
 let most = Infinity; // alternatives that the server reports
 let saving = 0;
+let drawing = 0;
 
 /** One generation, as far as it has come. */
 function newRun(values) {
@@ -26,10 +27,12 @@ function newRun(values) {
     parameters.set("top_n_tokens", String(Math.min(Number(ALTERNATIVES), most)));
   }
   const greedy = isGreedy(parameters);
-  if (!greedy && !parameters.has("seed")) parameters.set("seed", drawnSeed());
+  const drewSeed = !greedy && !parameters.has("seed");
+  if (drewSeed) parameters.set("seed", drawnSeed());
   return {
     inputs: values.inputs,
     parameters,
+    drewSeed,
     processing: { ...processingOf(parameters), greedy },
     headers: headersWith(values.token),
     limit: Number(parameters.get("top_n_tokens")),
@@ -46,7 +49,8 @@ async function generate() {
   tokens.clear();
   plain.open = false;
   text.textContent = "";
-  panel.replaceChildren();
+  panel.replaceChildren("No token yet.");
+  byId("keep-seed").hidden = true;
   const values = formValues(form);
   let mine;
   try {
@@ -57,9 +61,10 @@ async function generate() {
   }
   setRunning(true);
   say("Waiting for the first token");
-  const compared = values.compare ? compare(mine) : null;
   try {
-    await follow(mine);
+    const answer = await stream(mine, mine.parameters);
+    const compared = values.compare ? compare(mine) : null;
+    await follow(mine, eventsOf(answer));
     await compared;
   } catch (error) {
     if (mine === run) ended(mine, error);
@@ -76,16 +81,18 @@ async function stream(mine, parameters) {
 }
 
 /** Shows the tokens as they come. */
-async function follow(mine) {
-  for await (const event of eventsOf(await stream(mine, mine.parameters))) {
+async function follow(mine, events) {
+  for await (const event of events) {
     if (mine !== run) return;
     if (!mine.steps.length) say("Generating");
     mine.steps.push(event);
     tokens.add(event.token);
-    text.textContent += event.token.special ? "" : event.token.text;
+    if (!event.token.special) text.append(event.token.text);
+    redraw();
     if (event.generated_text !== null) {
       text.textContent = event.generated_text;
       say(summary(mine, event.details));
+      byId("keep-seed").hidden = !mine.drewSeed;
     }
   }
 }
@@ -98,7 +105,7 @@ async function compare(mine) {
     if (ignored.includes("logprobs")) throw new Error("the server does not tell them");
     for await (const event of eventsOf(answer)) {
       mine.own.push(event);
-      if (mine === run && mine.shown === event.index - 1) show(mine.shown);
+      if (mine === run && mine.shown === event.index - 1) redraw();
     }
   } catch (error) {
     if (mine === run && !mine.stop.signal.aborted) {
@@ -125,6 +132,16 @@ function ended(mine, error) {
   }
   say(mine.steps.length ? `Failed after ${mine.steps.length} tokens.` : "Nothing was generated.");
   showError(error);
+}
+
+/** Shows the chosen token, or the last one, in the next frame: many may come in one. */
+function redraw() {
+  if (drawing) return;
+  drawing = requestAnimationFrame(() => {
+    drawing = 0;
+    tokens.follow();
+    show(tokens.chosen);
+  });
 }
 
 /** Shows what is known of a token. */
@@ -166,9 +183,12 @@ function showError(error) {
   const kind = known ? [error.status, error.kind].filter(Boolean).join(" ") : "";
   box.textContent = kind ? `${kind}: ${error.message}` : error.message;
   for (const [, name] of error.message.matchAll(/`([a-z_]+)[^`]*`/g)) {
-    const field = form.elements[name];
-    field?.setAttribute?.("aria-invalid", "true");
-    field?.setAttribute?.("aria-errormessage", "error");
+    const field = form.elements.namedItem(name);
+    if (!(field instanceof HTMLElement)) continue;
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-errormessage", "error");
+    const part = field.closest("details");
+    if (part) part.open = true;
   }
 }
 
@@ -177,6 +197,20 @@ function setRunning(running) {
   if (!running && document.activeElement === cancel) byId("generate").focus();
   cancel.disabled = !running;
   byId("tokens").setAttribute("aria-busy", String(running));
+}
+
+/** Fills the form from the address, unless that only names a place on the page. */
+function load() {
+  if (location.hash && !location.hash.includes("=")) return;
+  fromFragment(form, location.hash);
+  for (const part of form.querySelectorAll("details")) part.open = hasContent(part);
+}
+
+function hasContent(part) {
+  const fields = [...part.querySelectorAll("input, textarea, select")];
+  return fields.some((field) =>
+    field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value,
+  );
 }
 
 function save() {
@@ -222,6 +256,12 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") run?.stop.abort();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
-window.addEventListener("hashchange", () => fromFragment(form, location.hash));
-fromFragment(form, location.hash);
+byId("keep-seed").addEventListener("click", () => {
+  form.elements.seed.value = run.parameters.get("seed");
+  byId("keep-seed").hidden = true;
+  form.elements.seed.focus();
+  save();
+});
+window.addEventListener("hashchange", load);
+load();
 describeModel();

@@ -4,12 +4,7 @@ import { alternatives } from "./alternatives.js";
 import { plot } from "./plot.js";
 import { element, percent, visible } from "./text.js";
 
-const FATES = {
-  kept: "",
-  truncated: "removed by ",
-  forbidden: "forbidden by ",
-  either: "removed or forbidden by ",
-};
+const FATES = { truncated: "removed", forbidden: "forbidden", either: "forbidden or removed" };
 
 /** Fills `panel` with what is known of a step: the token, its alternatives, what was done to them. */
 export function showStep(panel, step, processing) {
@@ -18,8 +13,12 @@ export function showStep(panel, step, processing) {
   const plotted = rows.some((row) => row.after > 0 || row.before > 0);
   panel.replaceChildren(
     headline(step),
-    ...(plotted ? [element("figure", {}, plot(rows), caption(compared))] : []),
-    table(rows, step, processing, compared),
+    element(
+      "div",
+      { class: "views" },
+      ...(plotted ? [element("figure", {}, plot(rows), caption(compared))] : []),
+      table(rows, step, compared),
+    ),
     element("p", { class: "quiet" }, summary(rows, step, processing)),
   );
 }
@@ -36,7 +35,7 @@ function caption(compared) {
   return element("figcaption", {}, ...keys);
 }
 
-function table(rows, step, processing, compared) {
+function table(rows, step, compared) {
   const titles = ["token", "id", ...(compared ? ["before"] : []), compared ? "after" : "probability", ""];
   const head = titles.map((title) =>
     title ? element("th", { scope: "col" }, title) : element("th", { scope: "col" }, hidden("fate")),
@@ -46,7 +45,7 @@ function table(rows, step, processing, compared) {
     const cells = [element("td", {}, String(row.id))];
     if (compared) cells.push(element("td", {}, known(row.before)));
     cells.push(element("td", {}, known(row.after)));
-    cells.push(element("td", { class: "fate" }, fateText(row, processing)));
+    cells.push(element("td", { class: "fate" }, fateText(row)));
     const line = element("tr", { class: row.chosen ? "chosen" : row.fate }, name, ...cells);
     return line;
   });
@@ -71,18 +70,10 @@ function known(probability) {
   return probability === undefined ? "not listed" : percent(probability);
 }
 
-function fateText(row, processing) {
+function fateText(row) {
   if (row.chosen) return "chosen";
   if (row.fate === "unlisted") return "not among the first";
-  const masks = [...(processing.grammar ? ["the grammar"] : [])];
-  if (processing.shortest && row.special) masks.push("min_new_tokens");
-  const by = {
-    kept: [],
-    truncated: processing.truncations,
-    forbidden: masks,
-    either: [...processing.truncations, ...masks],
-  };
-  return FATES[row.fate] + by[row.fate].join(" or ");
+  return row.fate === "kept" ? "" : `${FATES[row.fate]}: ${row.by.join(" or ")}`;
 }
 
 function summary(rows, step, processing) {

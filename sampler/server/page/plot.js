@@ -3,7 +3,7 @@
 import { drawn, percent, visible } from "./text.js";
 
 const WIDTH = 420;
-const HEIGHT = 200;
+const HEIGHT = 230;
 const LEFT = 50;
 const RIGHT = 12;
 const TOP = 12;

@@ -6,23 +6,33 @@ import { element, percent, spoken, visible } from "./text.js";
 const MOVES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
 
 export class TokenList {
-  /** `choose` is called with the index of a token that is pointed at, and whether it stays chosen. */
+  /** `choose` is called with the index of the token that is to be shown. */
   constructor(list, choose) {
     this._list = list;
     this._choose = choose;
     this._chosen = -1;
+    this._follows = true; // the end stays in sight, unless somebody has scrolled away from it
+    list.addEventListener("scroll", () => {
+      this._follows = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    });
     list.addEventListener("keydown", (event) => this._key(event));
     list.addEventListener("focus", () => this.size && this.select(Math.max(this._chosen, 0)));
     list.addEventListener("click", (event) => this._point(event, true));
     list.addEventListener("pointerover", (event) => this._point(event, false));
-    list.addEventListener("pointerleave", () => this._chosen >= 0 && choose(this._chosen, true));
+    list.addEventListener("pointerleave", () => choose(this.chosen));
   }
 
   get size() {
     return this._list.children.length;
   }
 
+  /** The index of the token that stays chosen; until there is one, the last. */
+  get chosen() {
+    return this._chosen < 0 ? this.size - 1 : this._chosen;
+  }
+
   clear() {
+    this._follows = true;
     this._list.replaceChildren();
     this._list.removeAttribute("aria-activedescendant");
     this._chosen = -1;
@@ -40,9 +50,12 @@ export class TokenList {
     });
     option.style.setProperty("--doubt", String(1 - p));
     option.append(...pieces(token));
-    const follows = this._list.scrollHeight - this._list.scrollTop - this._list.clientHeight < 40;
     this._list.append(option);
-    if (follows) this._list.scrollTop = this._list.scrollHeight;
+  }
+
+  /** Scrolls to the end, where it was in sight. */
+  follow() {
+    if (this._follows) this._list.scrollTop = this._list.scrollHeight;
   }
 
   /** Makes a token the chosen one. */
@@ -54,7 +67,7 @@ export class TokenList {
     chosen.scrollIntoView({ block: "nearest" });
     this._list.setAttribute("aria-activedescendant", chosen.id);
     this._chosen = index;
-    this._choose(index, true);
+    this._choose(index);
   }
 
   _key(event) {
@@ -71,7 +84,7 @@ export class TokenList {
     if (!option) return;
     const index = [...this._list.children].indexOf(option);
     if (stays) this.select(index);
-    else this._choose(index, false);
+    else this._choose(index);
   }
 }
 
