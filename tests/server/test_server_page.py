@@ -1,4 +1,4 @@
-"""The page at ``GET /`` as it is served; what it does in a browser is in test_server_browser."""
+"""The page at ``GET /`` as it is served; `test_server_page_browser` sees what it does."""
 
 import re
 from html.parser import HTMLParser
