@@ -27,6 +27,7 @@ def chromium() -> Iterator:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(service))
+    driver.set_page_load_timeout(PATIENCE)
     try:
         yield driver
     finally:
@@ -57,11 +58,13 @@ class Page:
     def field(self, name: str):
         return self.driver.find_element("css selector", f'#request [name="{name}"]')
 
+    def unfold(self) -> None:
+        """Opens what is folded."""
+        self.script("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+
     def fill(self, **values: str) -> None:
+        self.unfold()
         for name, value in values.items():
-            self.driver.execute_script(
-                "arguments[0].closest('details')?.setAttribute('open', '')", self.field(name)
-            )
             self.field(name).clear()
             self.field(name).send_keys(value)
 
