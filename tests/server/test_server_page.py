@@ -5,9 +5,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from scripted_models import request
-from server_client import JSON
+from scripted_models import byte_vocabulary, hash_model, request
+from server_client import JSON, running
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from sampler import Generator
+from sampler.server import create_app
 from sampler.server.assets import PageRoutes
 
 PAGE = Path(__file__).parents[2] / "sampler" / "server" / "page"
@@ -105,6 +109,24 @@ def test_a_server_with_a_token_gives_everybody_the_page_and_nothing_more(serve):
     assert client.get("/page/other.js").status == 401
     allowed = {**JSON, "authorization": "Bearer secret"}
     assert client.post("/", request("the", max_new_tokens=2), allowed).status == 200
+
+
+def test_a_page_that_is_mounted_elsewhere_finds_its_files():
+    with Generator(hash_model, byte_vocabulary()) as generator:
+        app = create_app(generator, api_key="secret")
+        outer = Starlette(routes=[Mount("/engine", app)])
+        outer.state.service = app.state.service
+        with running(outer) as client:
+            assert client.get("/engine/").body == (PAGE / "index.html").read_bytes()
+            assert client.get("/engine/page/main.js").body == (PAGE / "main.js").read_bytes()
+            assert client.get("/engine/info").status == 401
+            assert client.get("/").status == 404
+
+
+def test_references_are_relative(elements):
+    for _, attributes in elements:
+        for name in ("href", "src"):
+            assert not attributes.get(name, "").startswith("/")
 
 
 def test_another_host_name_gets_no_page(serve):
