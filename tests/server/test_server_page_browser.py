@@ -216,6 +216,45 @@ def test_parameters_that_are_no_json_object_are_not_sent(page, other):
     assert page.field("other").get_attribute("aria-invalid") == "true"
 
 
+def test_events_are_read_however_they_are_cut_and_errors_among_them_are_thrown(page):
+    told = page.script(
+        """
+        const { eventsOf } = await import("/page/stream.js");
+        const bytes = new TextEncoder().encode(given[0]);
+        const body = new ReadableStream({
+          start(controller) {
+            for (const byte of bytes) controller.enqueue(new Uint8Array([byte]));
+            controller.close();
+          },
+        });
+        const told = [];
+        try {
+          for await (const event of eventsOf(new Response(body))) told.push(event.token.text);
+        } catch (error) {
+          told.push(error.name, error.message, error.kind ?? null);
+        }
+        return told;
+        """,
+        ':\n\ndata: {"token":{"text":"é"},"generated_text":null}\n\n'
+        'data: {"error":"no room","error_type":"generation"}\n\n',
+    )
+    assert told == ["é", "Error", "no room", "generation"]
+
+
+def test_a_stream_without_its_last_token_is_an_error(page):
+    told = page.script(
+        """
+        const { eventsOf } = await import("/page/stream.js");
+        try {
+          for await (const event of eventsOf(new Response(":\\n\\n"))) throw event;
+        } catch (error) {
+          return error.message;
+        }
+        """
+    )
+    assert told == "the stream ended before its last token"
+
+
 def test_a_server_that_goes_away_is_an_error_and_keeps_what_came(driver):
     with serving() as (process, client):
         page = Page(driver, client.port).open(**LONG)
@@ -365,6 +404,26 @@ def test_without_comparison_there_is_one_request_and_one_column(page, server):
     assert {len(row) for row in page.alternatives()} == {4}
     until(lambda: server.metric(counted) > known)
     assert server.metric(counted) == known + 1
+
+
+def test_without_room_for_the_comparison_the_tokens_come_all_the_same(page):
+    page.open(inputs=PROMPT, **STATE)
+    page.script(
+        """
+        const real = window.fetch;
+        const refusal = JSON.stringify({ error: "no room", error_type: "overloaded" });
+        window.fetch = (path, options) => options.body?.includes('"logprobs"')
+          ? Promise.resolve(new Response(refusal, { status: 429 })) : real(path, options);
+        """
+    )
+    page.press("generate")
+    page.finish()
+    assert len(page.tokens) == 12
+    assert page.text("status").startswith("Done: 12 tokens")
+    assert page.text("status").endswith("own probabilities: no room")
+    assert page.element("error").get_attribute("hidden")
+    page.tokens[0].click()
+    assert {len(row) for row in page.alternatives()} == {4}
 
 
 def test_a_server_with_a_token_is_used_with_the_token(driver):

@@ -65,7 +65,10 @@ async function generate() {
     const answer = await stream(mine, mine.parameters);
     const compared = values.compare ? compare(mine) : null;
     await follow(mine, eventsOf(answer));
-    await compared;
+    const problem = await compared;
+    if (problem && mine === run) {
+      byId("status").append(` There is no comparison with the model's own probabilities: ${problem}`);
+    }
   } catch (error) {
     if (mine === run) ended(mine, error);
   } finally {
@@ -97,7 +100,10 @@ async function follow(mine, events) {
   }
 }
 
-/** Asks for the same tokens with the model's own probabilities; without them nothing is missing. */
+/**
+ * Asks for the same tokens with the model's own probabilities. Gives what prevented that: the tokens
+ * themselves are not touched by it.
+ */
 async function compare(mine) {
   try {
     const answer = await stream(mine, new Map([...mine.parameters, ["logprobs", '"raw"']]));
@@ -108,10 +114,9 @@ async function compare(mine) {
       if (mine === run && mine.shown === event.index - 1) redraw();
     }
   } catch (error) {
-    if (mine === run && !mine.stop.signal.aborted) {
-      byId("status").append(` (no comparison with the model's own probabilities: ${error.message})`);
-    }
+    return error.message;
   }
+  return null;
 }
 
 function summary(mine, details) {
