@@ -26,6 +26,7 @@ from sampler.server.metrics import Metrics
 
 logger = logging.getLogger("sampler.server")
 OPEN_PATHS = frozenset({"/health"})  # need no token: whoever starts servers asks for it
+_MAJOR_VERSIONS = ("1", "2", "3")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -104,6 +105,10 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONAnswer | None:
         headers, path = Headers(scope=scope), route_path(scope)
+        if scope.get("http_version", "1.1").partition(".")[0] not in _MAJOR_VERSIONS:
+            # what reads the connection takes any number for HTTP/1.1
+            self._metrics.rejected.labels("http").inc()
+            return JSONAnswer(http_error_body(path, 400, "this version of HTTP is not served"), 400)
         if (
             sum(len(name) + len(value) for name, value in headers.raw)
             > self._limits.max_header_bytes
