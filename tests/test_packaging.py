@@ -42,6 +42,13 @@ def test_the_wheel_has_every_module_and_the_demo_model(wheel):
     assert {"sampler/py.typed", "sampler/models/demo/tokenizer.json"} <= packed
 
 
+def test_the_wheel_has_every_file_of_the_page(wheel):
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("sampler/server/page/*")}
+    assert "sampler/server/page/index.html" in files
+    assert files <= packed
+
+
 def test_the_demo_model_takes_under_three_megabytes_in_the_wheel(wheel):
     infos = zipfile.ZipFile(wheel).infolist()
     demo = [info for info in infos if info.filename.startswith("sampler/models/demo/")]

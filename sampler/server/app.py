@@ -21,6 +21,7 @@ from sampler.server.answers import (
     error_answer,
     http_error_answer,
 )
+from sampler.server.assets import PAGE_PATH, PageRoutes
 from sampler.server.generation import GenerationRoutes
 from sampler.server.guard import Guard, logger
 from sampler.server.information import InformationRoutes
@@ -66,7 +67,9 @@ def create_app(
     if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
         raise InvalidParameterError("`api_key` must be printable ASCII, and not empty")
     service = Service(generator, limits or ServerLimits(), model_name, chat_template)
-    routes = _routes(service, document(generator.limits, api_key is not None))
+    page = PageRoutes()
+    described = document(generator.limits, api_key is not None, page.types)
+    routes = _routes(service, page, described)
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(cors_origins),
@@ -78,6 +81,7 @@ def create_app(
         limits=service.limits,
         metrics=service.metrics,
         paths=frozenset(route.path for route in routes),
+        open_files=frozenset(page.types),
         api_key=api_key,
         allowed_hosts=allowed_hosts,
     )
@@ -92,14 +96,19 @@ def create_app(
     return app
 
 
-def _routes(service: Service, openapi: dict[str, Any]) -> list[Route]:
+def _routes(service: Service, page: PageRoutes, openapi: dict[str, Any]) -> list[Route]:
     async def described(request: Request) -> Response:
         return JSONAnswer(openapi)
 
     generation, information = GenerationRoutes(service), InformationRoutes(service)
     openai = OpenAIRoutes(service)
+
+    async def root(request: Request) -> Response:
+        return await (generation.root if request.method == "POST" else page.file)(request)
+
     return [
-        Route("/", generation.root, methods=["POST"]),
+        Route(PAGE_PATH, root, methods=["GET", "POST"]),
+        *page.routes(),
         Route("/generate", generation.generate, methods=["POST"]),
         Route("/generate_stream", generation.generate_stream, methods=["POST"]),
         Route("/v1/completions", openai.completions, methods=["POST"]),

@@ -26,6 +26,7 @@ from sampler.server.metrics import Metrics
 
 logger = logging.getLogger("sampler.server")
 OPEN_PATHS = frozenset({"/health"})  # need no token: whoever starts servers asks for it
+_MAJOR_VERSIONS = ("1", "2", "3")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -39,6 +40,7 @@ class Guard:
         limits: ServerLimits,
         metrics: Metrics,
         paths: frozenset[str],
+        open_files: frozenset[str],
         api_key: str | None,
         allowed_hosts: Sequence[str] | None,
     ) -> None:
@@ -46,6 +48,7 @@ class Guard:
         self._limits = limits
         self._metrics = metrics
         self._paths = paths
+        self._open_files = open_files
         self._authorization = None if api_key is None else f"Bearer {api_key}".encode()
         self._hosts = None if allowed_hosts is None else frozenset(allowed_hosts)
         self._clients: Counter[str] = Counter()
@@ -102,6 +105,10 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONAnswer | None:
         headers, path = Headers(scope=scope), route_path(scope)
+        if scope.get("http_version", "1.1").partition(".")[0] not in _MAJOR_VERSIONS:
+            # what reads the connection takes any number for HTTP/1.1
+            self._metrics.rejected.labels("http").inc()
+            return JSONAnswer(http_error_body(path, 400, "this version of HTTP is not served"), 400)
         if (
             sum(len(name) + len(value) for name, value in headers.raw)
             > self._limits.max_header_bytes
@@ -112,7 +119,7 @@ class Guard:
             # a page may have its own name lead to this machine, and would then be let in
             self._metrics.rejected.labels("host").inc()
             return JSONAnswer(http_error_body(path, 403, "this host name is not served"), 403)
-        if self._authorization is None or path in OPEN_PATHS:
+        if self._authorization is None or self._is_open(scope["method"], path):
             return None
         given = headers.get("authorization", "").encode("latin-1")
         if secrets.compare_digest(given, self._authorization):
@@ -121,6 +128,9 @@ class Guard:
         text = "the header `authorization` must be the bearer token of this server"
         challenge = {"www-authenticate": "Bearer"}
         return JSONAnswer(http_error_body(path, 401, text), 401, challenge)
+
+    def _is_open(self, method: str, path: str) -> bool:
+        return path in OPEN_PATHS or (method in ("GET", "HEAD") and path in self._open_files)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         path = route_path(scope)

@@ -1,5 +1,6 @@
 """``/openapi.json``: exactly the routes that are served, with all they take and answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sampler
@@ -176,8 +177,27 @@ def _information_paths() -> dict[str, Any]:
     }
 
 
-def document(limits: Limits, needs_token: bool) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a server whose generator has these limits."""
+def _page_paths(types: Mapping[str, str], generation: dict[str, Any]) -> dict[str, Any]:
+    """The files of the page, which need no token; `generation` has what ``POST /`` does."""
+    paths = {}
+    for path, kind in types.items():
+        name = "page_" + path.rpartition("/")[2].replace(".", "_") if path != "/" else "page"
+        got = _got(name, "A file of the page.", _content(kind.partition(";")[0], TEXT))
+        del got["get"]["responses"]["401"]
+        paths[path] = {"get": {**got["get"], "security": []}, **generation.get(path, {})}
+    return paths
+
+
+def document(limits: Limits, needs_token: bool, page: Mapping[str, str]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a server whose generator has these limits.
+
+    Parameters
+    ----------
+    limits : of the generator
+    needs_token : whether there is a bearer token
+    page : the content types of the page's files, by path
+    """
+    generation = _generation_paths()
     security = {"bearer": {"type": "http", "scheme": "bearer"}} if needs_token else {}
     return {
         "openapi": "3.1.0",
@@ -186,7 +206,12 @@ def document(limits: Limits, needs_token: bool) -> dict[str, Any]:
             "version": sampler.__version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {**_generation_paths(), **_openai_paths(), **_information_paths()},
+        "paths": {
+            **generation,
+            **_page_paths(page, generation),
+            **_openai_paths(),
+            **_information_paths(),
+        },
         "components": {
             "schemas": {**requests(limits), **_ANSWERS},
             **({"securitySchemes": security} if security else {}),

@@ -1,35 +1,15 @@
 """``sampler serve``: starts, serves the embedded model, ends in good order."""
 
 import json
-import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from server_client import JSON, Client
+from server_client import JSON
+from server_command import serving
 
 from sampler.cli import main
 from sampler.server.serving import hosts_to_allow, is_loopback
-
-
-@contextmanager
-def serving(*options, environment=None):
-    """The process, and a client of it."""
-    command = [Path(sys.executable).with_name("sampler"), "serve", "--port", "0", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            port = None
-            for line in process.stderr:
-                if found := re.search(r"http://127.0.0.1:(\d+)", line):
-                    port = int(found[1])
-                    break
-            yield process, Client(port)
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -6,6 +6,7 @@ from scripted_models import request
 
 from sampler.limits import Limits
 from sampler.parameters import RANGES
+from sampler.server.assets import PageRoutes
 from sampler.server.openapi import document
 from sampler.server.schemas import number_schema
 from sampler.wire import CHAT, COMPLETIONS, PARAMETERS, REQUEST_RANGES, SAME_NAMES
@@ -24,7 +25,7 @@ FULL = {
 
 @pytest.fixture(scope="module")
 def described():
-    return document(Limits(), needs_token=False)
+    return document(Limits(), False, PageRoutes().types)
 
 
 @pytest.fixture
