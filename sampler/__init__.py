@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sampler.request import GenerateRequest as GenerateRequest
     from sampler.request import StoppingCriteria as StoppingCriteria
     from sampler.startup import warmup as warmup
+    from sampler.trace import Stage as Stage
+    from sampler.trace import trace_step as trace_step
     from sampler.vocabulary import Vocabulary as Vocabulary
 
 __version__ = "0.1.0"
@@ -43,12 +45,14 @@ _HOMES = {
     "SamplerError": "sampler.errors",
     "SamplingParameters": "sampler.parameters",
     "SequenceView": "sampler.model",
+    "Stage": "sampler.trace",
     "StoppingCriteria": "sampler.request",
     "StreamEvent": "sampler.events",
     "Vocabulary": "sampler.vocabulary",
     "Watermark": "sampler.parameters",
     "default_generator": "sampler.generator",
     "next_token_distribution": "sampler.distribution",
+    "trace_step": "sampler.trace",
     "warmup": "sampler.startup",
 }
 __all__ = sorted(_HOMES)

@@ -55,10 +55,6 @@ def next_token_distribution(
     InvalidParameterError : wrong shape, dtype, ids or prompt_length
     LogitsError : NaN or +inf at an allowed id, or nothing allowed
     """
-    rows = np.asarray(logits)
-    if rows.ndim != 1 or rows.size == 0:
-        raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
-    rows = as_logits(rows[None], 1, 1)
     if not isinstance(context_token_ids, Iterable):
         raise InvalidParameterError(
             f"`context_token_ids` must be a sequence of ids. Given: {context_token_ids!r}"
@@ -70,12 +66,30 @@ def next_token_distribution(
         raise InvalidParameterError(
             f"`prompt_length` must be >= 0 and <= {size}. Given: {prompt_length!r}"
         )
+    prompt, generated = context_token_ids[:prompt_length], context_token_ids[prompt_length:]
+    return _distribution(*open_row(logits, parameters, prompt, generated, bitmask))
+
+
+def open_row(
+    logits: npt.ArrayLike,
+    parameters: SamplingParameters,
+    prompt_token_ids: Sequence[int],
+    generated_token_ids: Sequence[int],
+    bitmask: npt.NDArray[np.int32] | None,
+) -> tuple[BatchSampler, npt.NDArray[np.float32], npt.NDArray[np.int32] | None]:
+    """A sampler whose only row has this context; float32[V]; int32[1, words] or None.
+
+    Raises InvalidParameterError for a wrong shape, dtype or id.
+    """
+    rows = np.asarray(logits)
+    if rows.ndim != 1 or rows.size == 0:
+        raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
+    rows = as_logits(rows[None], 1, 1)
     sampler = BatchSampler(rows.shape[1], 1)
-    handle = sampler.add(parameters, context_token_ids[:prompt_length])
-    for token_id in context_token_ids[prompt_length:]:
+    handle = sampler.add(parameters, prompt_token_ids)
+    for token_id in generated_token_ids:
         sampler.push(handle, token_id)
-    mask = None if bitmask is None else as_bitmask(np.asarray(bitmask)[None], 1)
-    return _distribution(sampler, rows[0], mask)
+    return sampler, rows[0], None if bitmask is None else as_bitmask(np.asarray(bitmask)[None], 1)
 
 
 def _distribution(

@@ -8,13 +8,14 @@ Sources of the arithmetic are named in the kernels: `edits`, `green_list`, `phil
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, RECENT, ROW, TOUCHED
-from sampler.numpy_truncation import Candidates, Floats, by_rank, cumulative, first
+from sampler.numpy_truncation import Candidates, by_rank, cumulative
 
 Array = npt.NDArray[Any]
 Record = Any  # one element of an array of ROW
@@ -46,9 +47,12 @@ def sample_rows(
         for b, slot in pairs.T.tolist():
             row, table = rows[slot], tables[slot].view(TOUCHED)
             top = top_ids[b], top_logprobs[b]
-            _begin(row, recent[slot], top)
+            begin(row, recent[slot])
+            top[0][:], top[1][:] = -1, -np.inf
             raw = logits[b, :vocab_size]
-            z = _edited(raw, row, table[: row["touched_size"]])
+            z = raw
+            for _, z in edits(raw, row, table[: row["touched_size"]]):  # noqa: B007 (the last one)
+                pass
             candidates = _candidates(z, bitmask[b] if masked else None, row)
             if isinstance(candidates, int):
                 token_ids[b] = candidates
@@ -61,13 +65,13 @@ def sample_rows(
     return failed
 
 
-def _begin(row: Record, recent: Array, top: tuple[Array, Array]) -> None:
+def begin(row: Record, recent: Array) -> None:
+    """Nothing; the green list of the next token has its seed."""
     size, width = int(row["context_size"]), int(row["green_width"])
     row["green"] = 0 < width <= size
     if row["green"]:
         context = [int(recent[i % RECENT]) for i in range(size - width, size)]
         row["green_seed"] = context_seed(int(row["green_key"]), context)
-    top[0][:], top[1][:] = -1, -np.inf
 
 
 def _end(row: Record, edits: tuple[Array, Array], recent: Array, token_id: int) -> None:
@@ -95,57 +99,76 @@ def _place(row: Record, table: Array, touched: Array, token_id: int) -> int:
     return size
 
 
-def _edited(logits: Array, row: Record, table: Array) -> Array:
-    """The row after watermark, penalties and bias, each rounded once; itself if there are none."""
-    if not row["green"] and not len(table):
-        return logits
+def edits(logits: Array, row: Record, table: Array) -> Iterator[tuple[str, Array]]:
+    """Each edit of a row that has begun, by its parameter, with float32[V], the row after it.
+
+    `logits` stays as it is; the same array is written again by the next edit. `table` has the ids
+    that the row touches.
+    """
+    if not (row["green"] or row["counts_tokens"] or len(table)):
+        return
     z = logits.copy()
     if row["green"]:
         green = green_ids(int(row["green_seed"]), int(row["green_threshold"]), len(z))
         z[green] = z[green].astype(np.float64) + row["green_delta"]
-    value = z[table["id"]]
-    generated = table["generated"]
-    wide, penalty = value.astype(np.float64), float(row["repetition_penalty"])
-    if penalty != 1.0:
-        penalised = np.where(wide < 0.0, wide * penalty, wide / penalty)
-        wide = _rounded(np.where(table["occurrences"] > 0, penalised, wide))
-    wide = _rounded(wide - row["frequency_penalty"] * generated)
-    wide = _rounded(wide - np.where(generated > 0, row["presence_penalty"], 0.0))
-    z[table["id"]] = wide + table["bias"]
-    return z
+        yield "watermark", z
+    ids, generated = table["id"], table["generated"]
+    if (penalty := float(row["repetition_penalty"])) != 1.0:
+        value = z[ids].astype(np.float64)
+        penalised = np.where(value < 0.0, value * penalty, value / penalty)
+        z[ids] = np.where(table["occurrences"] > 0, penalised, value)
+        yield "repetition_penalty", z
+    for name, count in (("frequency_penalty", generated), ("presence_penalty", generated > 0)):
+        if (penalty := float(row[name])) != 0.0:
+            z[ids] = z[ids].astype(np.float64) - penalty * count
+            yield name, z
+    if table["bias"].any():
+        z[ids] = z[ids].astype(np.float64) + table["bias"]
+        yield "logit_bias", z
 
 
-def _rounded(values: Floats) -> Floats:
-    return values.astype(np.float32).astype(np.float64)
-
-
-def _candidates(z: Array, bitmask: Array | None, row: Record) -> Candidates | int:
-    """What the row is drawn from, or a status. A greedy row keeps all, at temperature 1."""
+def allowed(z: Array, bitmask: Array | None) -> tuple[Array, Array] | int:
+    """The ids that the mask allows and that are above -inf, and their logits; or a status."""
     if bitmask is None:
         ids = np.arange(len(z))
     else:
-        allowed = np.unpackbits(bitmask.view(np.uint8), bitorder="little")
-        ids = np.flatnonzero(allowed[: len(z)])
+        bits = np.unpackbits(bitmask.view(np.uint8), bitorder="little")
+        ids = np.flatnonzero(bits[: len(z)])
         z = z[ids]
     if not z.max(initial=-np.inf) < np.inf:  # NaN is not, either
         return NOT_FINITE
     if z.min(initial=np.inf) == -np.inf:
         finite = np.flatnonzero(z > -np.inf)
         ids, z = ids[finite], z[finite]
-    if not len(z):
-        return NOTHING_ALLOWED
-    if row["greedy"]:
-        return Candidates(ids, z, 1.0)
+    return (ids, z) if len(z) else NOTHING_ALLOWED
+
+
+def truncations(candidates: Candidates, row: Record) -> Iterator[str]:
+    """Each truncation of a row that is not greedy, by its parameter, when it is done."""
     if row["top_k"] > 0:
-        kept = first(z, int(row["top_k"]))
-        ids, z = ids[kept], z[kept]
-    candidates = Candidates(ids, z, float(row["temperature"]))
+        candidates.keep_top_k(int(row["top_k"]))
+        yield "top_k"
     if row["top_p"] < 1.0:
         candidates.keep_top_p(float(row["top_p"]))
+        yield "top_p"
     if row["typical_p"] < 1.0:
         candidates.keep_typical(float(row["typical_p"]))
+        yield "typical_p"
     if row["min_p"] > 0.0:
         candidates.keep_min_p(float(row["min_p"]))
+        yield "min_p"
+
+
+def _candidates(z: Array, bitmask: Array | None, row: Record) -> Candidates | int:
+    """What the row is drawn from, or a status. A greedy row keeps all, at temperature 1."""
+    found = allowed(z, bitmask)
+    if isinstance(found, int):
+        return found
+    if row["greedy"]:
+        return Candidates(*found, 1.0)
+    candidates = Candidates(*found, float(row["temperature"]))
+    for _ in truncations(candidates, row):
+        pass
     return candidates
 
 
@@ -166,14 +189,20 @@ def _drawn(candidates: Candidates, row: Record, top: tuple[Array, Array]) -> tup
     return int(candidates.ids[chosen]), min(float(candidates.exponents[chosen]) - log_mass, 0.0)
 
 
+def finite(z: Array) -> tuple[Array, Array]:
+    """The ids whose logit is finite, and their logits."""
+    ids = np.flatnonzero(np.isfinite(z))
+    return ids, z[ids]
+
+
 def _raw_logprob(logits: Array, token_id: int, row: Record, top: tuple[Array, Array]) -> float:
     """The log-softmax of the model's own row, of which what is not finite is no part."""
-    ids = np.flatnonzero(np.isfinite(logits))
-    candidates = Candidates(ids, logits[ids], 1.0)
+    candidates = Candidates(*finite(logits), 1.0)
     log_mass = math.log(candidates.weights.sum())
     if row["top_n"] > 0:
         _write_top(candidates, log_mass, int(row["top_n"]), top)
-    return min(float(candidates.exponents[np.searchsorted(ids, token_id)]) - log_mass, 0.0)
+    at = np.searchsorted(candidates.ids, token_id)
+    return min(float(candidates.exponents[at]) - log_mass, 0.0)
 
 
 def _write_top(

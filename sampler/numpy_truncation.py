@@ -4,6 +4,7 @@ Nothing here sorts a vocabulary. The first k are those above the k-th highest va
 set of a given weight is found in a histogram, of which only one bin is sorted.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,23 +96,39 @@ class Candidates:
     ----------
     ids : integer[n], n >= 1
     z : float32[n], the edited logits, above -inf
-    exponents : float64[n], (z - z_max) / T
-    weights : float64[n], e ** exponents
+    exponents : float64[n], (z - z_max) / T, of the z that there were at first; made when needed
+    weights : float64[n], e ** exponents; made when needed
     """
 
     def __init__(self, ids: npt.NDArray[Any], z: Floats, temperature: float) -> None:
         self.ids = ids
         self.z = z
-        exponents = z.astype(np.float64)
-        exponents -= float(z.max())
-        exponents /= temperature
-        self.exponents = exponents
-        self.weights: Floats = np.exp(exponents)
+        self._highest = float(z.max())
+        self._temperature = temperature
+
+    @cached_property
+    def exponents(self) -> Floats:
+        """See the class."""
+        exponents = self.z.astype(np.float64)
+        exponents -= self._highest
+        exponents /= self._temperature
+        return exponents
+
+    @cached_property
+    def weights(self) -> Floats:
+        """See the class."""
+        weights: Floats = np.exp(self.exponents)
+        return weights
 
     def keep(self, indices: Indices) -> None:
         """Nothing; all others are dropped."""
-        self.ids, self.z = self.ids[indices], self.z[indices]
-        self.exponents, self.weights = self.exponents[indices], self.weights[indices]
+        known = self.__dict__
+        for name in known.keys() & {"ids", "z", "exponents", "weights"}:
+            known[name] = known[name][indices]
+
+    def keep_top_k(self, count: int) -> None:
+        """The `count` most probable ones, of equal ones those of lower id."""
+        self.keep(first(self.z, count))
 
     def keep_top_p(self, share: float) -> None:
         """The shortest most probable set of this mass (Holtzman et al., arXiv 1904.09751, 3.1)."""
