@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sampler.grammar.bitmask import allocate_token_bitmask as allocate_token_bitmask
 from sampler.grammar.bitmask import apply_token_bitmask_inplace as apply_token_bitmask_inplace
 from sampler.grammar.compiler import GrammarCompiler as GrammarCompiler
+from sampler.grammar.refusal import TokenRefusal as TokenRefusal
 from sampler.grammar.vocabulary import GrammarVocabulary as GrammarVocabulary
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "GrammarCompiler",
     "GrammarMatcher",
     "GrammarVocabulary",
+    "TokenRefusal",
     "allocate_token_bitmask",
     "apply_token_bitmask_inplace",
     "fill_bitmasks",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.engine.keys import KeyScanner
+from sampler.grammar.refusal import TokenRefusal, reason_for, refusal
 from sampler.kernels.grammar.keys import FIRST_PLACE
 from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
@@ -180,6 +181,23 @@ class GrammarMatcher:
             return False
         self._append((position, place))
         return True
+
+    def explain_token(self, token_id: int) -> TokenRefusal | None:
+        """Why `token_id` cannot come next; None if it can. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        if self.validate_tokens([token_id]):
+            return None
+        tokens = self.grammar.tokens
+        data = tokens.token_bytes(token_id) if 0 <= token_id < self._vocab_size else b""
+        reason = reason_for(token_id, data, tokens, self.is_terminated())
+        if reason == "bytes" and self._keys is not None:
+            heedless = GrammarMatcher(self.grammar, self._automaton, self._steps[-1][0], None)
+            reason = "repeated_key" if heedless.accept_bytes(data) else reason
+        return refusal(self.fork(), reason, data)
 
     def rollback(self, n: int) -> None:
         """None; takes back the last `n` steps.

@@ -115,6 +115,7 @@ class TokenTrie:
     ----------
     vocab_size : number of token ids
     eos_token_ids : ids that end a sequence
+    special_token_ids : ids with bytes that are not text
     data, starts : the text of token t is ``data[starts[t] : starts[t + 1]]``
     all, rest : the trie of every token that is text, and of those that are not plain
     tails : the trie of those that are not plain, each without the plain characters that it begins
@@ -139,6 +140,9 @@ class TokenTrie:
                 "a grammar needs an end-of-sequence token: `eos_token_ids` of the vocabulary is"
                 " empty, so nothing could end the text"
             )
+        self.special_token_ids = frozenset(
+            filter(vocabulary.token_bytes, vocabulary.special_token_ids)
+        )
         arrays = _arrays_of(token_texts(vocabulary), TokensCache(cache_folder))
         self._arrays = arrays
         self.data, self.starts = arrays.data, arrays.starts

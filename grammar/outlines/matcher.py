@@ -10,6 +10,7 @@ from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.outlines.automaton import DEAD
 from sampler.grammar.outlines.distinct_keys import KeyScanner
+from sampler.grammar.refusal import TokenRefusal, reason_for, refusal
 
 if TYPE_CHECKING:
     from sampler.grammar.outlines.compiled import CompiledGrammar
@@ -113,6 +114,22 @@ class GrammarMatcher:
             return False
         self._steps.append(step)
         return True
+
+    def explain_token(self, token_id: int) -> TokenRefusal | None:
+        """Why `token_id` cannot come next; None if it can. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        if self.validate_tokens([token_id]):
+            return None
+        tree, step = self._grammar.tree, self._steps[-1]
+        data = tree.token_bytes[token_id] if 0 <= token_id < tree.vocab_size else b""
+        reason = reason_for(token_id, data, tree, self.is_terminated())
+        if reason == "bytes" and self._after_bytes(step._replace(scanner=None), data) is not None:
+            reason = "repeated_key"
+        return refusal(self.fork(), reason, data)
 
     def rollback(self, n: int) -> None:
         """None; takes back the last `n` steps.

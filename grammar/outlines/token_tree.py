@@ -20,6 +20,7 @@ class TokenTree:
     ----------
     vocab_size : number of token ids
     eos_token_ids : ids that end a sequence
+    special_token_ids : ids with bytes that are not text
     token_bytes : the bytes of each id, b"" where it is not text
     node_byte : uint8[nodes], the byte that leads to a node
     first_child, child_count : int64[nodes]
@@ -40,6 +41,9 @@ class TokenTree:
                 "a grammar needs an end-of-sequence token: `eos_token_ids` of the vocabulary is"
                 " empty, so nothing could end the text"
             )
+        self.special_token_ids = frozenset(
+            filter(vocabulary.token_bytes, vocabulary.special_token_ids)
+        )
         never_text = vocabulary.special_token_ids | set(self.eos_token_ids)
         self.token_bytes = tuple(
             b"" if token_id in never_text else vocabulary.token_bytes(token_id)

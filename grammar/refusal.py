@@ -1,0 +1,166 @@
+"""Why a grammar does not allow a token: where its bytes stop fitting, and what could come there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Reason = Literal[
+    "bytes", "repeated_key", "incomplete", "ended", "special", "no_bytes", "unknown_id"
+]
+_TEXTS = {
+    "incomplete": "the text cannot end here",
+    "ended": "the text has ended",
+    "special": "a special token is no text",
+    "no_bytes": "a token without bytes is no text",
+    "unknown_id": "the vocabulary has no such token",
+}
+_NAMES = {0x20: "a space", 0x0A: "a line break", 0x09: "a tab", 0x0D: "a carriage return"}
+_LEADS = frozenset(range(0xC2, 0xF5))  # what the characters beyond ASCII begin with
+_MOST_ITEMS = 8
+_MOST_BEFORE = 24  # characters
+
+
+class Follower(Protocol):
+    """What is needed of a matcher."""
+
+    def accept_bytes(self, data: bytes) -> bool:
+        """Whether `data` can come next; if so it becomes part of the text, as one step."""
+
+    def rollback(self, n: int) -> None:
+        """None; takes back the last `n` steps."""
+
+    def is_accepting(self) -> bool:
+        """Whether the text is complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRefusal:
+    """Why a token cannot come next; its `str` is a sentence.
+
+    Attributes
+    ----------
+    reason : "bytes" (its text does not fit), "repeated_key" (an object would have a key twice),
+        "incomplete" (an end of sequence while the text cannot end), "ended" (only an end of
+        sequence can follow one), "special" or "no_bytes" (it is no text), "unknown_id"
+    token_bytes : its text; b"" where it has none
+    accepted : how many bytes of it could still come
+    expected : the bytes that could come after those, ascending, each once
+    may_end : whether the text could end after those
+    """
+
+    reason: Reason
+    token_bytes: bytes
+    accepted: int
+    expected: bytes
+    may_end: bool
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, before: bytes = b"") -> str:
+        """A sentence about it; `before` is the text so far, of which the end is shown."""
+        known = (before + self.token_bytes[: self.accepted]).decode("utf-8", "replace")
+        cut = "…" if len(known) > _MOST_BEFORE else ""
+        place = f"after `{cut}{known[-_MOST_BEFORE:]}`" if known else "at the beginning"
+        if self.reason == "repeated_key":
+            what = f"{place} the object would have a key twice"
+        elif self.reason == "bytes":
+            what = f"{place} there cannot be {_first_character(self.token_bytes[self.accepted :])}"
+        else:
+            what = _TEXTS[self.reason]
+            if self.reason == "incomplete" and known:
+                what = f"the text cannot end {place}"
+        items = [*_items(self.expected), *(["the end of the text"] if self.may_end else [])]
+        more = [f"{len(items) - _MOST_ITEMS} more"] if len(items) > _MOST_ITEMS else []
+        return f"{what}; expected: {', '.join(items[:_MOST_ITEMS] + more)}"
+
+
+class Tokens(Protocol):
+    """What is needed of a vocabulary."""
+
+    vocab_size: int
+    eos_token_ids: tuple[int, ...]
+    special_token_ids: frozenset[int]
+
+
+def reason_for(token_id: int, token_bytes: bytes, tokens: Tokens, is_terminated: bool) -> Reason:
+    """Why a token is refused, as far as that can be told from the token."""
+    if not 0 <= token_id < tokens.vocab_size:
+        return "unknown_id"
+    if token_id in tokens.eos_token_ids:
+        return "incomplete"
+    if is_terminated:
+        return "ended"
+    if not token_bytes:
+        return "special" if token_id in tokens.special_token_ids else "no_bytes"
+    return "bytes"
+
+
+def refusal(follower: Follower, reason: Reason, token_bytes: bytes) -> TokenRefusal:
+    """What there is to say of a refused token; `follower`, where the text is now, is used up.
+
+    At most 256 bytes are tried after those of the token that fit.
+    """
+    accepted = 0
+    if reason in ("bytes", "repeated_key"):
+        while accepted < len(token_bytes) and follower.accept_bytes(
+            token_bytes[accepted : accepted + 1]
+        ):
+            accepted += 1
+    expected = bytearray()
+    for byte in range(256):
+        if follower.accept_bytes(bytes([byte])):
+            follower.rollback(1)
+            expected.append(byte)
+    return TokenRefusal(
+        reason=reason,
+        token_bytes=token_bytes,
+        accepted=accepted,
+        expected=bytes(expected),
+        may_end=follower.is_accepting(),
+    )
+
+
+def _first_character(data: bytes) -> str:
+    """How the first character of `data` is written, or its first byte if that begins none."""
+    for size in range(1, 5):
+        try:
+            character = data[:size].decode()
+        except UnicodeDecodeError:
+            continue
+        return _NAMES.get(data[0], f"`{character}`" if character.isprintable() else _hex(data[0]))
+    return _hex(data[0])
+
+
+def _items(expected: bytes) -> Iterator[str]:
+    """How a set of bytes is written: runs of printable ones, names, and what is beyond ASCII."""
+    for first, last in _runs(byte for byte in expected if 0x20 < byte < 0x7F):
+        if (first, last) == (0x30, 0x39):
+            yield "a digit"
+        elif last - first > 1:
+            yield f"`{chr(first)}` to `{chr(last)}`"
+        else:
+            yield from (f"`{chr(byte)}`" for byte in range(first, last + 1))
+    yield from (name for byte, name in _NAMES.items() if byte in expected)
+    high = {byte for byte in expected if byte >= 0x80}
+    if high == _LEADS:
+        yield "a character beyond ASCII"
+        high = set()
+    control = {byte for byte in expected if byte < 0x20 or byte == 0x7F} - _NAMES.keys()
+    for first, last in _runs(sorted(control | high)):
+        yield _hex(first) if first == last else f"{_hex(first)} to {_hex(last)}"
+
+
+def _runs(ascending: Iterator[int] | list[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of consecutive integers."""
+    runs: list[tuple[int, int]] = []
+    for value in ascending:
+        if runs and runs[-1][1] == value - 1:
+            runs[-1] = runs[-1][0], value
+        else:
+            runs.append((value, value))
+    return runs
+
+
+def _hex(byte: int) -> str:
+    return f"byte 0x{byte:02X}"
