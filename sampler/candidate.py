@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sampler.detokenizer import TextStream
 from sampler.errors import SamplerError
 from sampler.events import FinishReason, Token
-from sampler.grammar.compiler import AnyGrammar
+from sampler.grammar.compiler import AnyGrammar, AnyMatcher
 from sampler.kernels.philox import derived_seed
 from sampler.model import SequenceContext
 from sampler.parameters import SamplingParameters
@@ -110,17 +110,9 @@ class Candidate:
         return len(self.tokens) < self.plan.request.stopping.min_new_tokens
 
     def forbid_early_end(self, row: npt.NDArray[np.int32]) -> None:
-        """None; forbids the ends of sequence below `min_new_tokens` in a row of a bitmask.
-
-        Except where a finished grammar allows nothing else: its text cannot go on.
-        """
+        """None; forbids the ends of sequence below `min_new_tokens` in a row of a bitmask."""
         if self._too_short:
-            words = row.view(np.uint32)
-            allowed = words.copy()
-            for token_id in self.plan.vocabulary.eos_token_ids:
-                words[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
-            if self.matcher is not None and not words.any():
-                words[:] = allowed
+            forbid_ends(row, self.plan.vocabulary, self.matcher)
 
     def take(self, draw: Draw) -> None:
         """Appends the drawn token; sets `finish_reason` when it was the last."""
@@ -153,6 +145,18 @@ class Candidate:
         vocabulary = self.plan.vocabulary
         special = token_id in vocabulary.special_token_ids
         return _token(token_id, vocabulary.token_text(token_id), logprob, special)
+
+
+def forbid_ends(
+    row: npt.NDArray[np.int32], vocabulary: Vocabulary, matcher: "AnyMatcher | None"
+) -> None:
+    """None; forbids the ends of sequence, unless a finished grammar allows nothing else."""
+    words = row.view(np.uint32)
+    allowed = words.copy()
+    for token_id in vocabulary.eos_token_ids:
+        words[token_id >> 5] &= ~np.uint32(1 << (token_id & 31))
+    if matcher is not None and not words.any():
+        words[:] = allowed
 
 
 def _token(token_id: int, text: str, logprob: Any, special: bool) -> Token:

@@ -8,12 +8,13 @@ so nothing a request contains can hold up the others' tokens.
 import asyncio
 import queue
 import secrets
+import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -31,10 +32,12 @@ from sampler.grammar import GrammarCompiler
 from sampler.grammar.compiler import AnyGrammar
 from sampler.job import Job
 from sampler.limits import Limits
+from sampler.logits_job import LogitsJob
 from sampler.model import Model, ModelCaller
 from sampler.observing import Load, Observer
 from sampler.request import GenerateRequest, validate_request
 from sampler.scheduler import Scheduler
+from sampler.step_trace import StepTrace, read_question
 from sampler.stopping import StopStrings
 from sampler.vocabulary import Vocabulary
 
@@ -109,6 +112,7 @@ class Generator:
         # waits for, and one that is always free to refuse a request.
         self._preparers = ThreadPoolExecutor(2 * self._places + 1, "sampler-prepare")
         # also runs at interpreter exit; it does not hold the generator, so a forgotten one ends
+        self._tracing = threading.Lock()  # one at a time: it takes a dozen vocabularies of memory
         self._finalizer = weakref.finalize(
             self, _close, self._scheduler, self._preparers, self._grammars
         )
@@ -189,6 +193,39 @@ class Generator:
         self._scheduler.drop(events.job)
         raise IncompleteGenerationError("the generator is closed")
 
+    def trace(self, request: Mapping[str, Any]) -> StepTrace:
+        """What each processor makes of the next token; nothing is drawn.
+
+        Parameters
+        ----------
+        request : the wire form, ``{"inputs": ..., "parameters": {...}, "tokens": [ids generated so
+            far], "top_n": ids that each stage lists, "alternatives": [ids to tell of besides]}``;
+            all but the first may be absent
+
+        Raises
+        ------
+        InvalidParameterError, GrammarError, OverloadedError : as for `generate_stream`
+        SamplerError : the model failed, nothing can be drawn, or the generator was closed
+        """
+        job = LogitsJob()
+        self._scheduler.reserve(job)
+        return self._trace_reserved(job, request)
+
+    async def atrace(self, request: Mapping[str, Any]) -> StepTrace:
+        """The asyncio twin of `trace`; to cancel it frees its row before the next step."""
+        job = LogitsJob()
+        self._scheduler.reserve(job)
+        try:
+            run = asyncio.get_running_loop().run_in_executor
+            traced = run(self._preparers, self._trace_reserved, job, request)
+        except RuntimeError:  # what a pool that is shut down raises
+            self._scheduler.drop(job)
+            raise IncompleteGenerationError("the generator is closed") from None
+        try:
+            return await traced
+        finally:
+            self._scheduler.drop(job)
+
     @property
     def load(self) -> Load:
         """How much there is to do at the moment."""
@@ -235,6 +272,19 @@ class Generator:
         except BaseException:
             self._scheduler.drop(job)
             raise
+
+    def _trace_reserved(self, job: LogitsJob, request: Mapping[str, Any]) -> StepTrace:
+        try:
+            question = read_question(
+                request, self.limits, self.vocabulary.size, partial(self._plan, job)
+            )
+            job.prepare(question.row)
+            self._scheduler.submit(job)
+            logits = job.logits()
+            with self._tracing:
+                return question.answer(logits)
+        finally:
+            self._scheduler.drop(job)
 
     def _plan(self, job: Job, request: Request) -> Plan:
         encode = lru_cache(maxsize=1)(self.vocabulary.encode)  # validation counts, then we need it

@@ -32,6 +32,7 @@ from sampler.errors import (
 from sampler.events import PrefillToken
 from sampler.forking import call_in_children
 from sampler.job import Job
+from sampler.logits_job import LogitsJob
 from sampler.model import ModelCaller
 from sampler.observing import Load, Observer, Step
 from sampler.vocabulary import Vocabulary
@@ -49,17 +50,18 @@ def _raise(error: Exception) -> NoReturn:
 class _Live:
     """A candidate that has a row."""
 
-    __slots__ = ("candidate", "handle", "job")
+    __slots__ = ("candidate", "handle", "job", "wants_logits")
 
     def __init__(self, job: Job, candidate: Candidate, handle: int) -> None:
         self.job = job
         self.candidate = candidate
         self.handle = handle
+        self.wants_logits = isinstance(job, LogitsJob)
 
     @property
-    def is_fed(self) -> bool:
-        """Whether the model is not shown the end of the prompt yet."""
-        return self.candidate.context.hidden > 0
+    def is_drawn(self) -> bool:
+        """Whether a token is drawn: not of a prompt that is fed, or where logits are wanted."""
+        return not (self.candidate.context.hidden or self.wants_logits)
 
     @property
     def is_held(self) -> bool:
@@ -247,13 +249,13 @@ class Scheduler:
         job.prefill.append(PrefillToken(id=token_id, text=text, logprob=logprob))
 
     def _step(self) -> None:
-        """One model call and one token for each row, drawn or of a prompt that is fed."""
+        """One model call; each row has one token more, drawn or of a prompt, or its logits."""
         wanted = [live for live in self._live if not (live.job.cancelled or live.is_held)]
         if not wanted:
             return
-        drawing = [live for live in wanted if not live.is_fed]
-        fed = [live for live in wanted if live.is_fed]
-        shown = drawing + fed  # so that the rows to draw from are one block, not copied
+        drawing = [live for live in wanted if live.is_drawn]
+        others = [live for live in wanted if not live.is_drawn]
+        shown = drawing + others  # so that the rows to draw from are one block, not copied
         begun = time.perf_counter()
         try:
             logits = self._model.logits([live.candidate.context.view for live in shown])
@@ -263,16 +265,30 @@ class Scheduler:
         model_seconds = time.perf_counter() - begun
         for live in shown:
             live.candidate.context.mark_shown()
-        for row, live in enumerate(fed, start=len(drawing)):
-            token_id = live.candidate.context.feed()
-            self._guarded(
-                live.job, partial(self._score, live.job, logits[row : row + 1], [token_id])
-            )
+        for row, live in enumerate(others, start=len(drawing)):
+            use = self._give if live.wants_logits else self._feed
+            self._guarded(live.job, partial(use, live, logits[row : row + 1]))
         mask_seconds, draw_seconds = 0.0, 0.0
         if drawing:
             mask_seconds, draw_seconds = self._draw(logits[: len(drawing)], drawing)
         for observer in self.observers:
             observer.stepped(Step(len(shown), model_seconds, mask_seconds, draw_seconds))
+
+    def _feed(self, live: _Live, logits: npt.NDArray[np.float32]) -> None:
+        """Shows the model one token more of a prompt, and scores it."""
+        self._score(live.job, logits, [live.candidate.context.feed()])
+
+    def _give(self, live: _Live, logits: npt.NDArray[np.float32]) -> None:
+        """Hands its logits to a job that wants them, which keeps a place until it is dropped."""
+        if not isinstance(job := live.job, LogitsJob):
+            raise TypeError("the job wants tokens")
+        if (error := self._model.row_error(live.candidate.context.view.id)) is not None:
+            raise error
+        self._retire(live)
+        with self._condition:
+            if not job.cancelled:
+                self._reserved.add(job)
+        job.take(logits[0, : self._vocabulary.size].copy())
 
     def _draw(self, logits: npt.NDArray[np.float32], drawing: list[_Live]) -> tuple[float, float]:
         """The seconds of masks and draw; draws a token for each of `drawing`, rows of `logits`."""

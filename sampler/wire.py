@@ -1,8 +1,8 @@
 """The wire form of a request: which fields there are and how each JSON value is read.
 
 `TOP_LEVEL` and `PARAMETERS` are the only lists of TGI's names, `COMPLETIONS` and `CHAT` those of
-OpenAI's where they differ. Reading looks at types alone: a reader gives the Python value or raises
-all that is wrong with it; `sampler.rules` then judges ranges.
+OpenAI's where they differ, `TRACE` what a trace has more. Reading looks at types alone: a reader
+gives the Python value or raises all that is wrong with it; `sampler.rules` then judges ranges.
 JSON types are taken literally: true is no number, 10.0 is no integer (10 is a number), "5" is
 neither. Null means the default for numbers and objects, as in TGI; for switches and lists it is
 refused.
@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from sampler.errors import InvalidParameterError, shown
-from sampler.parameters import RANGES, Range, Watermark, range_problem
+from sampler.parameters import RANGES, Range, Watermark, is_integer, range_problem
 
 Reader = Callable[[str, Any], Any]
 _MAX_PROBLEMS = 50
@@ -26,6 +26,8 @@ REQUEST_RANGES: Mapping[str, Range] = {
     "min_new_tokens": Range(int, lambda x: x >= 0, ">= 0"),
     "truncate": Range(int, lambda x: x > 0, "strictly positive"),
 }
+
+TRACE_RANGE = Range(int, lambda x: x > 0, "strictly positive")  # of `top_n`
 
 
 class Field(NamedTuple):
@@ -208,6 +210,17 @@ def _list(path: str, value: Any) -> list[Any]:
     return value
 
 
+def _token_ids(path: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise _wrong(path, "a list of token ids", value)
+    raise_any(
+        _problem(f"{path}[{index}]", "an integer >= 0", item)
+        for index, item in enumerate(value)
+        if not (is_integer(item) and item >= 0)
+    )
+    return tuple(map(int, value))
+
+
 def _anything(path: str, value: Any) -> Any:
     return value
 
@@ -289,6 +302,12 @@ PARAMETERS: Mapping[str, Field] = {
     "decoder_input_details": Field(_boolean),
     "grammar": Field(_grammar, nullable=True),
     "adapter_id": Field(_text, nullable=True),
+}
+# of a trace, beside those of `TOP_LEVEL`
+TRACE: Mapping[str, Field] = {
+    "tokens": Field(_token_ids),
+    "top_n": Field(_number(TRACE_RANGE), nullable=True),
+    "alternatives": Field(_token_ids),
 }
 
 _ONE = Range(int, lambda x: x == 1, "1: there is one choice")

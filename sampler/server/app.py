@@ -28,6 +28,7 @@ from sampler.server.information import InformationRoutes
 from sampler.server.openai import OpenAIRoutes
 from sampler.server.openapi import document
 from sampler.server.service import Service
+from sampler.server.tracing import TraceRoutes
 
 if TYPE_CHECKING:
     from sampler.models.gguf.chat import ChatTemplate
@@ -113,6 +114,7 @@ def _routes(service: Service, page: PageRoutes, openapi: dict[str, Any]) -> list
         Route("/generate_stream", generation.generate_stream, methods=["POST"]),
         Route("/v1/completions", openai.completions, methods=["POST"]),
         Route("/v1/chat/completions", openai.chat, methods=["POST"]),
+        Route("/trace", TraceRoutes(service).trace, methods=["POST"]),
         Route("/tokenize", information.tokenize, methods=["POST"]),
         Route("/health", information.health, methods=["GET"]),
         Route("/info", information.info, methods=["GET"]),

@@ -81,6 +81,23 @@ _ANSWERS: dict[str, Schema] = {
             )
         }
     ),
+    "TraceResponse": record(
+        {
+            "stages": array(record({"name": TEXT, "size": COUNT, "tokens": _TOKENS}), minItems=1),
+            "alternatives": array(
+                record(
+                    {
+                        "id": COUNT,
+                        "text": TEXT,
+                        "special": FLAG,
+                        "logprobs": array(LOGPROB),
+                        "removed_by": {"type": ["string", "null"]},
+                        "reason": {"type": ["string", "null"]},
+                    }
+                )
+            ),
+        }
+    ),
     "Tokens": array(record({"id": COUNT, "text": TEXT, "start": COUNT, "stop": COUNT})),
 }
 _ERRORS = {
@@ -143,6 +160,12 @@ def _generation_paths() -> dict[str, Any]:
             "One event for each token; an error after the first byte is the last event.",
             asked,
             _responses(stream, statuses),
+        ),
+        "/trace": _posted(
+            "trace",
+            "What each processor makes of the token that follows `tokens`.",
+            "TraceRequest",
+            _responses(_content("application/json", ref("TraceResponse")), statuses),
         ),
     }
 

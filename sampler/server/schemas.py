@@ -10,7 +10,16 @@ from typing import Any
 
 from sampler.limits import Limits
 from sampler.parameters import RANGES, WATERMARK_RANGES, Range
-from sampler.wire import CHAT, COMPLETIONS, PARAMETERS, REQUEST_RANGES, SAME_NAMES, Field
+from sampler.wire import (
+    CHAT,
+    COMPLETIONS,
+    PARAMETERS,
+    REQUEST_RANGES,
+    SAME_NAMES,
+    TRACE,
+    TRACE_RANGE,
+    Field,
+)
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -160,10 +169,20 @@ def requests(limits: Limits) -> dict[str, Schema]:
     """Of every kind of request, by component."""
     inputs = {**TEXT, "minLength": 1}
     optional = {"parameters": {"anyOf": [ref("Parameters"), {"type": "null"}]}, "stream": FLAG}
+    token_ids = {"tokens": limits.max_total_tokens, "alternatives": limits.max_top_n_tokens}
+    of_trace: dict[str, Schema] = {
+        **{name: array(COUNT, maxItems=most) for name, most in token_ids.items()},
+        "top_n": _nullable(
+            {**number_schema(TRACE_RANGE), "maximum": limits.max_top_n_tokens}, True
+        ),
+    }
     ignored = {"parameters": _nullable(ANY_OBJECT, True), "stream": FLAG}
     return {
         "Parameters": parameters(limits),
         "GenerateRequest": record({"inputs": inputs}, optional),
+        "TraceRequest": record(
+            {"inputs": inputs}, {**optional, **{name: of_trace[name] for name in TRACE}}
+        ),
         "TokenizeRequest": record({"inputs": TEXT}, ignored),
         "CompletionRequest": _openai(COMPLETIONS, "prompt", limits, logprobs=COUNT),
         "ChatRequest": _openai(CHAT, "messages", limits, logprobs=FLAG),

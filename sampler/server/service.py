@@ -1,6 +1,6 @@
 """What the routes of one application share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 
@@ -13,6 +13,17 @@ from sampler.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from sampler.models.gguf.chat import ChatTemplate
+
+
+class Running(Protocol):
+    """A request that is not answered yet."""
+
+    @property
+    def request_id(self) -> str:
+        """What logs and headers call it."""
+
+    def drop(self) -> None:
+        """Ends it with an error, as the server ends."""
 
 
 class Service:
@@ -38,7 +49,7 @@ class Service:
         self.model_name = model_name
         self.chat_template = chat_template
         self.metrics = Metrics(generator)
-        self.exchanges: set[Exchange] = set()
+        self.exchanges: set[Running] = set()
         generator.observe(self.metrics)
 
     async def body(self, request: Request) -> Any:
