@@ -218,14 +218,15 @@ def read_question(
 
 
 def _problems(values: Mapping[str, Any], limits: Limits, vocab_size: int) -> Iterator[str]:
-    most = limits.max_top_n_tokens
-    top_n, alternatives = values.get("top_n", 1), values.get("alternatives", ())
+    top_n, most = values.get("top_n", 1), limits.max_top_n_tokens
     if not 0 < top_n <= most:
         yield f"`top_n` must be > 0 and <= {most}. Given: {shown(top_n)}"
-    if len(alternatives) > most:
-        yield f"`alternatives` must have <= {most} ids. Given: {len(alternatives)}"
-    for name in ("tokens", "alternatives"):
-        for index, token_id in enumerate(values.get(name, ())):
+    for name, longest in (("tokens", limits.max_total_tokens - 1), ("alternatives", most)):
+        token_ids = values.get(name, ())
+        if len(token_ids) > longest:
+            yield f"`{name}` must have <= {longest} ids. Given: {len(token_ids)}"
+            continue
+        for index, token_id in enumerate(token_ids):
             if token_id >= vocab_size:
                 yield f"`{name}[{index}]` must be < {vocab_size}. Given: {shown(token_id)}"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TGI_PATHS = ("/", "/generate", "/generate_stream")
-PATHS = (*TGI_PATHS, "/v1/completions", "/v1/chat/completions", "/tokenize")
+PATHS = (*TGI_PATHS, "/v1/completions", "/v1/chat/completions", "/tokenize", "/trace")
 READ_PATHS = ("/health", "/info", "/metrics", "/openapi.json", "/nowhere", "/%00", "/generate/")
 METHODS = ("GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 WRONG: tuple[Any, ...] = (
@@ -139,6 +139,9 @@ def _legal(roll: Roll, path: str) -> dict[str, Any]:
     if roll.random() < 0.15:
         parameters["grammar"] = grammar(roll)
     body: dict[str, Any] = {"inputs": "a" + text(roll), "parameters": parameters}
+    if path == "/trace":
+        tokens = [roll.randrange(300) for _ in range(roll.randint(0, 5))]
+        return body | {"tokens": tokens, "top_n": roll.randint(1, 21), "alternatives": tokens[:2]}
     return body | ({"stream": True} if path == "/" and roll.random() < 0.5 else {})
 
 

@@ -123,6 +123,10 @@ def test_many_of_anything_are_refused_in_few_words(served):
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}] * 20_000}),
         ("/v1/chat/completions", {"messages": [0] * many}),
         ("/tokenize", {"inputs": "a", **names}),
+        ("/trace", {"inputs": "a", **names}),
+        ("/trace", {"inputs": "a", "tokens": [97] * many}),
+        ("/trace", {"inputs": "a", "tokens": ["a"] * many}),
+        ("/trace", {"inputs": "a", "alternatives": [10**400] * 1000}),
     ]
     assert statuses(served, asked) == {400}
 

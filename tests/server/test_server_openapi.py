@@ -9,7 +9,15 @@ from sampler.parameters import RANGES
 from sampler.server.assets import PageRoutes
 from sampler.server.openapi import document
 from sampler.server.schemas import number_schema
-from sampler.wire import CHAT, COMPLETIONS, PARAMETERS, REQUEST_RANGES, SAME_NAMES
+from sampler.wire import (
+    CHAT,
+    COMPLETIONS,
+    PARAMETERS,
+    REQUEST_RANGES,
+    SAME_NAMES,
+    TOP_LEVEL,
+    TRACE,
+)
 
 FULL = {
     "max_new_tokens": 6,
@@ -75,6 +83,7 @@ def test_every_name_of_the_wire_is_described(described):
     schemas = described["components"]["schemas"]
     assert schemas["Parameters"]["properties"].keys() == PARAMETERS.keys()
     assert schemas["CompletionRequest"]["properties"].keys() == COMPLETIONS.keys() | SAME_NAMES
+    assert schemas["TraceRequest"]["properties"].keys() == TOP_LEVEL.keys() | TRACE.keys()
     assert schemas["ChatRequest"]["properties"].keys() == CHAT.keys() | SAME_NAMES
 
 
@@ -99,6 +108,8 @@ def test_answers_are_as_described(serve, check):
         check("GenerateResponse", one)
         for event in client.post("/generate_stream", asked).events():
             check("StreamResponse", event)
+    for parameters in ({}, FULL, {**FULL, "grammar": grammar, "logit_bias": {"97": -5}}):
+        check("TraceResponse", client.post("/trace", request("ab", **parameters)).json())
     for asked in ({"inputs": "ab"}, {"inputs": ""}, {"inputs": "a", "parameters": {"typo": 1}}):
         check("Tokens", client.post("/tokenize", asked).json())
 
