@@ -94,16 +94,41 @@ class Page:
             time.sleep(0.02)
 
     def finish(self) -> None:
-        """Waits for the last token and for the comparison."""
+        """Waits for the last token."""
         self.wait(lambda: self.element("cancel").get_attribute("disabled"))
+
+    def look_at(self, index: int) -> None:
+        """Points at a token and waits for what is said of it."""
+        self.script(
+            "document.querySelectorAll('#tokens > *')[given[0]]"
+            ".dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))",
+            index,
+        )
+        self.traced(index)
+
+    def traced(self, index: int) -> None:
+        """Waits for what is said of the token at `index`."""
+        begins = f"Token {index + 1}:"
+        self.wait(
+            lambda: (
+                self.text("panel").startswith(begins)
+                and self.element("panel").get_attribute("aria-busy") == "false"
+            )
+        )
 
     def complaints(self) -> list[str]:
         """What the browser has to say against the page, since this was last asked."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
+    def stages(self) -> list[str]:
+        """The processors that the table has columns for."""
+        heads = self.driver.find_elements("css selector", "#panel thead th")
+        return [head.get_attribute("textContent") for head in heads][2:-1]
+
     def alternatives(self) -> list[list[str]]:
-        """The texts of the table, row by row."""
+        """The texts of the table, row by row: token, id, each stage, fate."""
         return self.driver.execute_script(
+            "document.querySelectorAll('#panel td .hidden').forEach((said) => said.remove());"
             "return [...document.querySelectorAll('#panel tbody tr')]"
             ".map((row) => [...row.children].map((cell) => cell.textContent))"
         )

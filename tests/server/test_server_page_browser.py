@@ -12,48 +12,7 @@ from server_command import serving
 PROMPT = "The state of our union"
 SAMPLED = {"temperature": 0.8, "top_k": 4, "seed": 7, "max_new_tokens": 12}
 STATE = {name: str(value) for name, value in SAMPLED.items()}
-LONG = {"inputs": PROMPT, "temperature": "0.9", "max_new_tokens": "8000", "compare": "0"}
-FATES = {
-    # parameters, tokens before, tokens after, limit -> the fate of token 1
-    "kept": ({"top_k": 1}, [0, 1], [1], 2, "kept", []),
-    "by the grammar alone": ({"grammar": {}}, [0, 1], [0], 2, "forbidden", ["grammar"]),
-    "above one that was kept": (
-        {"grammar": {}, "top_p": 0.5},
-        [1, 0],
-        [0],
-        2,
-        "forbidden",
-        ["grammar"],
-    ),
-    "edits move ranks": (
-        {"grammar": {}, "top_p": 0.5, "presence_penalty": 1},
-        [1, 0],
-        [0],
-        2,
-        "either",
-        ["grammar", "top_p"],
-    ),
-    "typical_p goes not by rank": ({"typical_p": 0.5}, [1, 0], [0], 2, "truncated", ["typical_p"]),
-    "beyond k": ({"top_k": 1, "top_p": 0.5}, [0, 1], [0], 2, "truncated", ["top_k"]),
-    "within k": ({"top_k": 2, "top_p": 0.5}, [0, 1], [0], 2, "truncated", ["top_p"]),
-    "greedy truncates nothing": (
-        {"temperature": 0, "top_k": 1, "grammar": {}},
-        [0, 1],
-        [0],
-        2,
-        "forbidden",
-        ["grammar"],
-    ),
-    "both of them": (
-        {"top_k": 1, "grammar": {}},
-        [0, 1],
-        [0],
-        2,
-        "either",
-        ["grammar", "top_k"],
-    ),
-    "not listed": ({"top_k": 9}, [0, 1], [0, 2], 2, "unlisted", []),
-}
+LONG = {"inputs": PROMPT, "temperature": "0.9", "max_new_tokens": "8000"}
 
 
 @pytest.fixture(scope="module")
@@ -125,68 +84,179 @@ def test_tokens_are_shown_while_more_are_to_come_until_cancel_is_pressed(page, s
     assert page.complaints() == []
 
 
-def test_a_token_that_is_pointed_at_shows_its_alternatives_before_and_after(page, server):
+def traced(server, tokens, **options):
+    parameters = options.pop("parameters", SAMPLED)
+    body = {"inputs": PROMPT, "parameters": parameters, "tokens": tokens, **options}
+    return server.post("/trace", body).json()
+
+
+def test_a_token_that_is_pointed_at_shows_what_each_processor_made_of_its_alternatives(
+    page, server
+):
     page.open(inputs=PROMPT, **STATE)
     page.press("generate")
     page.finish()
-    after = events(server, top_n_tokens=10)[2]
-    before = events(server, top_n_tokens=10, logprobs="raw")[2]
-    page.script(
-        "document.querySelectorAll('#tokens > *')[2]"
-        ".dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))"
-    )
+    ids = [event["token"]["id"] for event in events(server)]
+    expected = traced(server, ids[:2], alternatives=[ids[2]])
+    page.look_at(2)
+    assert page.stages() == ["model", "temperature", "top_k"]
     rows = {int(row[1]): row for row in page.alternatives()}
-    assert len(after["top_tokens"]) == 4
-    for token in after["top_tokens"]:
-        assert float(rows[token["id"]][3].rstrip("%")) == pytest.approx(
-            percent(token["logprob"]), rel=0.05
-        )
-    for token in before["top_tokens"]:
-        assert float(rows[token["id"]][2].rstrip("%")) == pytest.approx(
-            percent(token["logprob"]), rel=0.05
-        )
-    kept = {token["id"] for token in after["top_tokens"]}
-    assert {token_id for token_id, row in rows.items() if "removed: top_k" in row[4]} == (
-        {token["id"] for token in before["top_tokens"]} - kept
+    assert rows.keys() == {alternative["id"] for alternative in expected["alternatives"]}
+    for alternative in expected["alternatives"]:
+        row = rows[alternative["id"]]
+        for cell, logprob in zip(row[2:-1], alternative["logprobs"], strict=True):
+            if logprob is None:
+                assert cell == "–"
+            else:
+                assert float(cell.strip("<>%")) == pytest.approx(percent(logprob), rel=0.05)
+        chosen = alternative["id"] == ids[2]
+        assert row[-1] == ("chosen" if chosen else "removed by top_k" if row[-2] == "–" else "")
+    assert len(expected["stages"][-1]["tokens"]) == 4
+    last = [float(row[-2].rstrip("%")) for row in page.alternatives()[:4]]
+    assert last == sorted(last, reverse=True)
+    assert "top_k 4" in page.text("panel")
+    assert page.complaints() == []
+
+
+def test_the_plot_compares_any_processor_with_what_was_there_before(page, server):
+    from selenium.webdriver.support.select import Select
+
+    page.open(inputs=PROMPT, **STATE)
+    page.press("generate")
+    page.finish()
+    page.look_at(2)
+
+    def marks(kind):
+        return len(page.driver.find_elements("css selector", f"#panel svg {kind}"))
+
+    rows = len(page.alternatives())
+    assert (marks("rect"), marks("circle")) == (4, rows)
+    select = Select(page.element("compared"))
+    names = [option.text for option in select.options]
+    assert names == ["all processors", "temperature", "top_k"]
+    select.select_by_visible_text("temperature")
+    assert (marks("rect"), marks("circle")) == (rows, rows)
+    page.look_at(3)
+    assert Select(page.element("compared")).first_selected_option.text == "temperature"
+
+
+def test_each_token_is_asked_about_once_and_the_generation_too(page, server):
+    def counted(path):
+        return server.metric(f'sampler_requests_total{{path="{path}",status="200"}}')
+
+    streams, traces = counted("/generate_stream"), counted("/trace")
+    page.open(inputs=PROMPT, **STATE)
+    page.press("generate")
+    page.finish()
+    page.traced(11)
+    for index in (0, 1, 0, 1, 11):
+        page.look_at(index)
+    assert page.alternatives()
+    assert counted("/trace") == traces + 3
+    until(lambda: counted("/generate_stream") == streams + 1)
+
+
+def test_who_passes_over_many_tokens_asks_about_the_last(page, server):
+    page.open(inputs=PROMPT, **STATE)
+    page.press("generate")
+    page.finish()
+    page.traced(11)
+    asked = page.script(
+        """
+        const real = window.fetch;
+        const asked = [];
+        window.fetch = (path, options) => {
+          if (path === "trace") asked.push(JSON.parse(options.body).tokens.length);
+          return real(path, options);
+        };
+        for (const token of [...document.querySelectorAll("#tokens > *")].slice(0, 6)) {
+          token.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+        }
+        await new Promise((done) => setTimeout(done, 600));
+        return asked;
+        """
     )
-    assert rows[after["token"]["id"]][4] == "chosen"
-    marks = page.driver.find_elements("css selector", "#panel svg rect, #panel svg circle")
-    assert len(marks) == len(after["top_tokens"]) + len(before["top_tokens"])
+    assert asked == [5]
+    page.traced(5)
 
 
-def test_what_the_grammar_forbids_is_named(page):
+def test_a_trace_that_fails_is_told_and_asked_for_again(page):
+    page.open(inputs=PROMPT, **STATE)
+    page.press("generate")
+    page.finish()
+    page.traced(11)
+    page.script(
+        """
+        const real = window.fetch;
+        const refusal = JSON.stringify({ error: "no room", error_type: "overloaded" });
+        window.fetch = (path, options) => {
+          if (path !== "trace") return real(path, options);
+          window.fetch = real;
+          return Promise.resolve(new Response(refusal, { status: 429 }));
+        };
+        """
+    )
+    page.look_at(1)
+    assert page.text("panel").endswith("There are no alternatives to show: 429: no room")
+    assert page.driver.find_element("css selector", "#panel [role=alert]")
+    page.look_at(1)
+    page.wait(lambda: page.alternatives())
+
+
+def test_what_the_grammar_forbids_is_explained(page):
     page.open(inputs=PROMPT, grammar_type="regex", grammar="[0-9]{3}", max_new_tokens="9")
     page.press("generate")
     page.finish()
     assert "the grammar is complete" in page.text("status")
-    page.tokens[0].click()
-    fates = [row[4] for row in page.alternatives()]
-    assert "forbidden: grammar" in fates
-    kept = [row[0] for row in page.alternatives() if row[4] in ("", "chosen")]
-    assert all(text.isdigit() for text in kept)
+    page.tokens[1].click()
+    page.traced(1)
+    before = page.tokens[0].get_attribute("textContent")
+    rows = page.alternatives()
+    reasons = [row[-1] for row in rows if row[-1].startswith("forbidden: ")]
+    assert reasons
+    for reason in reasons:
+        assert f"after `{before}`" in reason or "special" in reason
+        assert reason.endswith("; expected: a digit")
+    assert page.stages() == ["model", "mask", "greedy"]
+    assert all(row[0].isdigit() for row in rows if row[3] != "–")
 
 
-@pytest.mark.parametrize("case", FATES.values(), ids=FATES)
-def test_the_fate_of_an_alternative_follows_from_both_lists(page, case):
-    parameters, before, after, limit, fate, by = case
-    found = page.script(
-        """
-        const [parameters, before, after, limit] = given;
-        const module = await import("/page/alternatives.js");
-        const texts = Object.entries(parameters).map(([k, v]) => [k, JSON.stringify(v)]);
-        const tokens = (ids) =>
-          ids.map((id, place) => ({ id, text: "x", special: false, logprob: -1 - place }));
-        const step = { index: 1, token: tokens(after)[0], limit, ownLogprob: -3,
-                       before: tokens(before), after: tokens(after) };
-        return module.alternatives(step, module.processingOf(new Map(texts)));
-        """,
-        parameters,
-        before,
-        after,
-        limit,
-    )
-    (row,) = [row for row in found if row["id"] == 1]
-    assert (row["fate"], row["by"]) == (fate, by)
+def test_tokens_of_a_cancelled_generation_can_be_looked_at(page, server):
+    page.open(**LONG)
+    page.press("generate")
+    page.wait(lambda: len(page.tokens) > 5)
+    page.press("cancel")
+    page.finish()
+    page.look_at(4)
+    assert page.stages() == ["model", "temperature"]
+    assert "chosen" in [row[-1] for row in page.alternatives()]
+
+
+def test_tokens_can_be_looked_at_while_more_are_to_come(page, server):
+    page.open(**LONG)
+    page.press("generate")
+    page.wait(lambda: len(page.tokens) > 5)
+    page.look_at(4)
+    assert page.element("tokens").get_attribute("aria-busy") == "true"
+    assert page.alternatives()
+    seen = len(page.tokens)
+    page.wait(lambda: len(page.tokens) > seen)
+    assert page.text("panel").startswith("Token 5:")
+    page.press("cancel")
+    page.finish()
+
+
+def test_the_number_of_alternatives_is_the_one_that_is_typed(page, server):
+    page.open(inputs=PROMPT, max_new_tokens="2", temperature="0.5", top_n="3")
+    page.press("generate")
+    page.finish()
+    page.look_at(0)
+    assert len(page.alternatives()) in (3, 4)
+    page.fill(top_n="0")
+    page.press("generate")
+    page.finish()
+    page.look_at(0)
+    assert "`top_n` must be > 0 and <= 20" in page.text("panel")
 
 
 def test_the_servers_message_is_shown_and_the_fields_it_names_are_marked(page, server):
@@ -270,8 +340,7 @@ def test_the_address_has_the_whole_form_but_the_bearer_token(page):
     typed = {"inputs": "Wörds & <tags>\n2 + 2 = 100%", "top_p": "0.5", "grammar": "a|b"}
     page.fill(**typed, stop="one", other='{"logit_bias": {"5": 1}}', token="a secret")
     page.field("watermark").click()
-    page.field("compare").click()
-    page.wait(lambda: "compare=0" in page.driver.current_url)
+    page.wait(lambda: "watermark=1" in page.driver.current_url)
     address = page.driver.current_url
     assert "secret" not in address
     page.open()
@@ -281,7 +350,6 @@ def test_the_address_has_the_whole_form_but_the_bearer_token(page):
     for name, value in typed.items():
         assert page.field(name).get_attribute("value") == value
     assert page.field("watermark").is_selected()
-    assert not page.field("compare").is_selected()
     assert page.field("token").get_attribute("value") == ""
     assert page.text("status") == "Nothing has been generated yet."
 
@@ -353,7 +421,13 @@ def test_a_screen_reader_is_told_what_everything_is(page):
         assert token.aria_role == "option"
         assert re.search(r"\S, [<>]?[0-9.]+%$", token.accessible_name)
     page.tokens[0].click()
+    page.traced(0)
     assert page.driver.find_element("css selector", "#panel svg").accessible_name
+    assert page.element("compared").accessible_name == "Before and after"
+    gone = page.driver.find_element("css selector", "#panel td .hidden")
+    assert gone.get_attribute("textContent") == "not left"
+    columns = page.driver.find_elements("css selector", "#panel thead th")
+    assert all(column.accessible_name for column in columns)
     headings = page.driver.find_elements("css selector", "h1, h2")
     assert [h.text for h in headings] == ["token-sampler", "Request", "Tokens", "Alternatives"]
     assert page.driver.find_element("css selector", "html").get_attribute("lang") == "en"
@@ -392,38 +466,6 @@ for (const [front, back] of pairs) {
 }
 return { page: luminance("--page"), contrasts };
 """
-
-
-def test_without_comparison_there_is_one_request_and_one_column(page, server):
-    page.open(inputs=PROMPT, **STATE, compare="0")
-    counted = 'sampler_requests_total{path="/generate_stream",status="200"}'
-    known = server.metric(counted)
-    page.press("generate")
-    page.finish()
-    page.tokens[0].click()
-    assert {len(row) for row in page.alternatives()} == {4}
-    until(lambda: server.metric(counted) > known)
-    assert server.metric(counted) == known + 1
-
-
-def test_without_room_for_the_comparison_the_tokens_come_all_the_same(page):
-    page.open(inputs=PROMPT, **STATE)
-    page.script(
-        """
-        const real = window.fetch;
-        const refusal = JSON.stringify({ error: "no room", error_type: "overloaded" });
-        window.fetch = (path, options) => options.body?.includes('"logprobs"')
-          ? Promise.resolve(new Response(refusal, { status: 429 })) : real(path, options);
-        """
-    )
-    page.press("generate")
-    page.finish()
-    assert len(page.tokens) == 12
-    assert page.text("status").startswith("Done: 12 tokens")
-    assert page.text("status").endswith("own probabilities: no room")
-    assert page.element("error").get_attribute("hidden")
-    page.tokens[0].click()
-    assert {len(row) for row in page.alternatives()} == {4}
 
 
 def test_a_server_with_a_token_is_used_with_the_token(driver):

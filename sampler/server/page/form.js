@@ -6,10 +6,10 @@
 const NUMBERS = [
   "temperature", "top_k", "top_p", "typical_p", "min_p", "seed",
   "repetition_penalty", "frequency_penalty", "presence_penalty",
-  "max_new_tokens", "min_new_tokens", "top_n_tokens",
+  "max_new_tokens", "min_new_tokens",
 ];
 const SWITCHES = ["do_sample", "watermark"];
-const SHARED = [...NUMBERS, ...SWITCHES, "inputs", "stop", "grammar_type", "grammar", "compare", "other"];
+const SHARED = [...NUMBERS, ...SWITCHES, "inputs", "stop", "grammar_type", "grammar", "top_n", "other"];
 const JSON_NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$/;
 const SAMPLING = { temperature: 1, top_k: 0, top_p: 1, typical_p: 1, min_p: 0 };
 
@@ -52,8 +52,8 @@ export function fromFragment(form, fragment) {
 export function typedParameters(values) {
   const typed = new Map();
   for (const name of NUMBERS) {
-    const text = values[name].trim();
-    if (text) typed.set(name, JSON_NUMBER.test(text) ? text : JSON.stringify(text));
+    const text = numberText(values[name]);
+    if (text) typed.set(name, text);
   }
   for (const name of SWITCHES) if (values[name]) typed.set(name, "true");
   const stop = values.stop.split("\n").filter((line) => line);
@@ -66,6 +66,12 @@ export function typedParameters(values) {
     typed.set(name, JSON.stringify(value));
   }
   return typed;
+}
+
+/** What was typed into a field for a number, as JSON text; "" for nothing. */
+export function numberText(typed) {
+  const text = typed.trim();
+  return !text || JSON_NUMBER.test(text) ? text : JSON.stringify(text);
 }
 
 function otherParameters(text) {
@@ -82,10 +88,14 @@ function otherParameters(text) {
   return value;
 }
 
-/** The JSON text of a request for `inputs` with parameters that are JSON texts. */
-export function requestBody(inputs, parameters) {
-  const pairs = [...parameters].map(([name, text]) => `${JSON.stringify(name)}:${text}`);
-  return `{"inputs":${JSON.stringify(inputs)},"parameters":{${pairs.join(",")}}}`;
+/** The JSON text of a request for `inputs`; `parameters` and what there is `more` are JSON texts. */
+export function requestBody(inputs, parameters, more = new Map()) {
+  const body = new Map([["inputs", JSON.stringify(inputs)], ["parameters", object(parameters)], ...more]);
+  return object(body);
+}
+
+function object(texts) {
+  return `{${[...texts].map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(",")}}`;
 }
 
 /** Whether the most probable token is always taken, as the server decides it. */

@@ -1,21 +1,19 @@
 // The page: what happens when a button is pressed, and when a token comes.
 
-import { processingOf } from "./alternatives.js";
 import {
-  drawnSeed, formValues, fromFragment, isGreedy, requestBody, toFragment, typedParameters,
+  drawnSeed, formValues, fromFragment, isGreedy, numberText, requestBody, toFragment, typedParameters,
 } from "./form.js";
-import { showStep } from "./panel.js";
+import { showNewest, showStep } from "./panel.js";
 import { ServerError, ask, eventsOf, headersWith } from "./stream.js";
 import { TokenList } from "./tokens.js";
+import { Tracer } from "./trace.js";
 
-const ALTERNATIVES = "10";
 const byId = (id) => document.getElementById(id);
 const form = byId("request");
 const [panel, plain, text] = ["panel", "plain", "text"].map(byId);
 const tokens = new TokenList(byId("tokens"), show);
 
 let run = null; // the last generation: its steps, and what is needed to say something of them
-let most = Infinity; // alternatives that the server reports
 let saving = 0;
 let drawing = 0;
 
@@ -23,28 +21,26 @@ let drawing = 0;
 function newRun(values) {
   const parameters = typedParameters(values);
   parameters.set("details", "true");
-  if (!parameters.has("top_n_tokens")) {
-    parameters.set("top_n_tokens", String(Math.min(Number(ALTERNATIVES), most)));
-  }
   const greedy = isGreedy(parameters);
   const drewSeed = !greedy && !parameters.has("seed");
   if (drewSeed) parameters.set("seed", drawnSeed());
-  return {
+  const mine = {
     inputs: values.inputs,
     parameters,
+    greedy,
     drewSeed,
-    processing: { ...processingOf(parameters), greedy },
     headers: headersWith(values.token),
-    limit: Number(parameters.get("top_n_tokens")),
+    topN: numberText(values.top_n),
     steps: [],
-    own: [], // the same tokens with the model's own probabilities, null when there are none
-    shown: -1,
     stop: new AbortController(),
   };
+  mine.tracer = new Tracer(mine, (index, known) => showStep(panel, mine.steps[index], known));
+  return mine;
 }
 
 async function generate() {
   run?.stop.abort();
+  run?.tracer.stop();
   showError(null);
   tokens.clear();
   plain.open = false;
@@ -62,25 +58,18 @@ async function generate() {
   setRunning(true);
   say("Waiting for the first token");
   try {
-    const answer = await stream(mine, mine.parameters);
-    const compared = values.compare ? compare(mine) : null;
-    await follow(mine, eventsOf(answer));
-    const problem = await compared;
-    if (problem && mine === run) {
-      byId("status").append(` There is no comparison with the model's own probabilities: ${problem}`);
-    }
+    const body = requestBody(mine.inputs, mine.parameters);
+    const options = { method: "POST", headers: mine.headers, body, signal: mine.stop.signal };
+    await follow(mine, eventsOf(await ask("generate_stream", options)));
   } catch (error) {
     if (mine === run) ended(mine, error);
   } finally {
     mine.stop.abort();
-    if (mine === run) setRunning(false);
+    if (mine === run) {
+      setRunning(false);
+      show(tokens.shown);
+    }
   }
-}
-
-async function stream(mine, parameters) {
-  const body = requestBody(mine.inputs, parameters);
-  const options = { method: "POST", headers: mine.headers, body, signal: mine.stop.signal };
-  return ask("generate_stream", options);
 }
 
 /** Shows the tokens as they come. */
@@ -100,29 +89,10 @@ async function follow(mine, events) {
   }
 }
 
-/**
- * Asks for the same tokens with the model's own probabilities. Gives what prevented that: the tokens
- * themselves are not touched by it.
- */
-async function compare(mine) {
-  try {
-    const answer = await stream(mine, new Map([...mine.parameters, ["logprobs", '"raw"']]));
-    const ignored = answer.headers.get("x-ignored-parameters") ?? "";
-    if (ignored.includes("logprobs")) throw new Error("the server does not tell them");
-    for await (const event of eventsOf(answer)) {
-      mine.own.push(event);
-      if (mine === run && mine.shown === event.index - 1) redraw();
-    }
-  } catch (error) {
-    return error.message;
-  }
-  return null;
-}
-
 function summary(mine, details) {
   const parts = [`${details.generated_tokens} tokens after ${details.input_length} of the prompt`];
   parts.push(`ended by ${details.finish_reason}`);
-  if (mine.processing.greedy) parts.push("greedy");
+  if (mine.greedy) parts.push("greedy");
   else parts.push(`seed ${mine.parameters.get("seed")}`);
   if (details.grammar_complete !== undefined) {
     parts.push(details.grammar_complete ? "the grammar is complete" : "the grammar is not complete");
@@ -139,35 +109,21 @@ function ended(mine, error) {
   showError(error);
 }
 
-/** Shows the chosen token, or the last one, in the next frame: many may come in one. */
+/** Shows the newest token in the next frame, unless somebody looks at another one. */
 function redraw() {
   if (drawing) return;
   drawing = requestAnimationFrame(() => {
     drawing = 0;
     tokens.follow();
-    show(tokens.chosen);
+    const newest = run.steps.at(-1);
+    const ended = run.stop.signal.aborted;
+    if (newest && !ended && tokens.isUnwatched) showNewest(panel, newest);
   });
 }
 
 /** Shows what is known of a token. */
 function show(index) {
-  const step = run?.steps[index];
-  if (!step) return;
-  run.shown = index;
-  const own = run.own[index];
-  const same = own && own.token.id === step.token.id; // else the model is not reproducible
-  showStep(
-    panel,
-    {
-      index: step.index,
-      token: step.token,
-      after: step.top_tokens ?? [],
-      before: same ? own.top_tokens ?? [] : null,
-      ownLogprob: same ? own.token.logprob : null,
-      limit: run.limit,
-    },
-    run.processing,
-  );
+  if (run?.steps[index]) run.tracer.look(index);
 }
 
 function say(words) {
@@ -238,7 +194,6 @@ async function describeModel() {
   try {
     const answer = await ask("info", { headers: headersWith(form.elements.token.value) });
     const info = await answer.json();
-    most = info.max_top_n_tokens;
     byId("model").textContent = `${info.model_id}, ${info.vocab_size} tokens`;
   } catch (error) {
     byId("model").textContent = `Model unknown: ${error.message}`;

@@ -1,92 +1,112 @@
-// What is said of one token: the plot of its alternatives, and a table of the same.
+// What is said of one token: a plot of its alternatives before and after a processor, and a table of
+// what each processor makes of them.
 
-import { alternatives } from "./alternatives.js";
+import { alternatives, compared, fate } from "./alternatives.js";
 import { plot } from "./plot.js";
 import { element, percent, visible } from "./text.js";
 
-const FATES = { truncated: "removed", forbidden: "forbidden", either: "forbidden or removed" };
+const PLOTTED = 20;
+const ALL = "all processors";
+let plotted = ALL; // what the plot compares, from one token to the next
 
-/** Fills `panel` with what is known of a step: the token, its alternatives, what was done to them. */
-export function showStep(panel, step, processing) {
-  const rows = alternatives(step, processing);
-  const compared = step.before !== null;
-  const plotted = rows.some((row) => row.after > 0 || row.before > 0);
-  panel.replaceChildren(
-    headline(step),
-    element(
-      "div",
-      { class: "views" },
-      ...(plotted ? [element("figure", {}, plot(rows), caption(compared))] : []),
-      table(rows, step, compared),
-    ),
-    element("p", { class: "quiet" }, summary(rows, step, processing)),
-  );
+/** Fills `panel` with a step and what is known of it: {trace}, {error} or nothing yet. */
+export function showStep(panel, step, known) {
+  panel.setAttribute("aria-busy", String(!known.trace && !known.error));
+  panel.replaceChildren(headline(step), ...views(step, known));
+}
+
+/** Fills `panel` with the newest token, of which nothing was asked. */
+export function showNewest(panel, step) {
+  const hint = "Point at a token to see what else could have stood there.";
+  panel.setAttribute("aria-busy", "false");
+  panel.replaceChildren(headline(step), element("p", { class: "quiet" }, hint));
 }
 
 function headline(step) {
-  const { token } = step;
-  const shown = element("code", {}, visible(token.text));
-  return element("p", { class: "headline" }, `Token ${step.index}: `, shown, ` id ${token.id}`);
+  const shown = element("code", {}, visible(step.token.text));
+  return element("p", { class: "headline" }, `Token ${step.index}: `, shown, ` id ${step.token.id}`);
 }
 
-function caption(compared) {
-  const keys = [element("span", { class: "key after" }), " drawn from"];
-  if (compared) keys.push(element("span", { class: "key before" }), " the model's own");
-  return element("figcaption", {}, ...keys);
+function views(step, { trace, error }) {
+  if (error) {
+    const text = [error.status, error.message].filter(Boolean).join(": ");
+    return [element("p", { class: "error", role: "alert" }, `There are no alternatives to show: ${text}`)];
+  }
+  if (!trace) return [element("p", { class: "quiet" }, "Looking at the alternatives …")];
+  const rows = alternatives(trace, step.token.id);
+  return [
+    element("p", { class: "quiet" }, summary(trace)),
+    element("div", { class: "views" }, comparison(trace, rows), table(step, trace, rows)),
+  ];
 }
 
-function table(rows, step, compared) {
-  const titles = ["token", "id", ...(compared ? ["before"] : []), compared ? "after" : "probability", ""];
-  const head = titles.map((title) =>
-    title ? element("th", { scope: "col" }, title) : element("th", { scope: "col" }, hidden("fate")),
-  );
-  const lines = rows.map((row) => {
-    const name = element("th", { scope: "row" }, element("code", {}, visible(row.text)));
-    const cells = [element("td", {}, String(row.id))];
-    if (compared) cells.push(element("td", {}, known(row.before)));
-    cells.push(element("td", {}, known(row.after)));
-    cells.push(element("td", { class: "fate" }, fateText(row)));
-    const line = element("tr", { class: row.chosen ? "chosen" : row.fate }, name, ...cells);
-    return line;
+function summary({ stages }) {
+  const left = stages.map((stage, index) => (index ? `${stage.name} ${stage.size}` : `${stage.size} tokens`));
+  return `Left after each processor: ${left.join(" → ")}.`;
+}
+
+/** The plot, and the choice of what it compares. */
+function comparison({ stages }, rows) {
+  const choices = new Map([[ALL, [0, stages.length - 1]]]);
+  stages.forEach((stage, index) => index && choices.set(stage.name, [index - 1, index]));
+  if (!choices.has(plotted)) plotted = ALL;
+  const options = [...choices.keys()].map((name) => element("option", { value: name }, name));
+  const select = element("select", { id: "compared" }, ...options);
+  select.value = plotted;
+  const figure = element("figure");
+  const draw = () => {
+    const pairs = compared(rows, ...choices.get(select.value), PLOTTED);
+    figure.replaceChildren(plot(pairs), caption());
+  };
+  select.addEventListener("change", () => {
+    plotted = select.value;
+    draw();
   });
+  draw();
+  return element("div", {}, element("label", { class: "choice" }, "Before and after ", select), figure);
+}
+
+function caption() {
+  const key = (name) => element("span", { class: `key ${name}` });
+  return element("figcaption", {}, key("after"), " after", key("before"), " before");
+}
+
+function table(step, { stages }, rows) {
+  const titles = ["token", "id", ...stages.map((stage) => stage.name), "fate"];
+  const head = titles.map((title) => element("th", { scope: "col" }, ...breakable(title)));
   return element(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of alternatives" },
     element(
       "table",
       {},
-      element("caption", {}, hidden(`Alternatives to token ${step.index}`)),
+      element("caption", {}, hidden(`Alternatives to token ${step.index}: probability after each processor`)),
       element("thead", {}, element("tr", {}, ...head)),
-      element("tbody", {}, ...lines),
+      element("tbody", {}, ...rows.map(line)),
     ),
   );
 }
 
+/** A name that may be broken behind each of its underscores. */
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((piece) => [piece, element("wbr")]);
+}
+
+function line(row) {
+  const name = element("th", { scope: "row" }, element("code", {}, visible(row.text)));
+  const cells = row.probabilities.map((p) => element("td", {}, p > 0 ? percent(p) : gone()));
+  const kind = row.chosen ? "chosen" : row.removedBy === null ? "kept" : "removed";
+  const said = element("td", { class: "fate" }, fate(row));
+  return element("tr", { class: kind }, name, element("td", {}, String(row.id)), ...cells, said);
+}
+
+/** A dash, which is read as what it means. */
+function gone() {
+  const cell = document.createDocumentFragment();
+  cell.append(element("span", { "aria-hidden": "true" }, "–"), hidden("not left"));
+  return cell;
+}
+
 function hidden(text) {
   return element("span", { class: "hidden" }, text);
-}
-
-function known(probability) {
-  return probability === undefined ? "not listed" : percent(probability);
-}
-
-function fateText(row) {
-  if (row.chosen) return "chosen";
-  if (row.fate === "unlisted") return "not among the first";
-  return row.fate === "kept" ? "" : `${FATES[row.fate]}: ${row.by.join(" or ")}`;
-}
-
-function summary(rows, step, processing) {
-  const listed = step.after.length;
-  const all = listed < step.limit;
-  const mass = rows.reduce((sum, row) => sum + (row.after ?? 0), 0);
-  const rest = all ? "no other token could be drawn" : `all others together ${percent(Math.max(1 - mass, 0))}`;
-  const steps = [
-    ...processing.edits,
-    ...(processing.grammar ? ["grammar"] : []),
-    ...(processing.greedy ? [] : ["temperature"]),
-    ...processing.truncations,
-  ];
-  const done = steps.length ? `Between before and after: ${steps.join(", ")}.` : "";
-  return `Listed: ${listed}; ${rest}. ${done}`;
 }

@@ -9,7 +9,7 @@ const RIGHT = 12;
 const TOP = 12;
 const BOTTOM = 34;
 
-/** The plot of the rows that `alternatives` gives; ranks are places in these rows. */
+/** The plot of the rows that `compared` gives; ranks are places in these rows. */
 export function plot(rows) {
   const known = rows.flatMap((row) => [row.before, row.after]).filter((p) => p > 0);
   const decades = Math.min(Math.max(Math.ceil(-Math.log10(Math.min(...known, 0.1)) - 1e-9), 1), 12);
@@ -43,7 +43,7 @@ function powerLabel(decade) {
   return decade <= 2 ? `${100 / 10 ** decade}%` : `${(100 / 10 ** decade).toPrecision(1)}%`;
 }
 
-/** A bar for what is drawn from, a dot for the model's own probability, a stem between them. */
+/** A bar for the probability after, a dot for the one before. */
 function bars(rows, { x, y, step }) {
   const width = Math.min(step * 0.6, 22);
   const marks = [];
@@ -65,7 +65,7 @@ function bars(rows, { x, y, step }) {
 }
 
 function titled(mark, row) {
-  const said = [row.before, row.after].map((p) => (p === undefined ? "?" : percent(p)));
+  const said = [row.before, row.after].map(percent);
   mark.append(drawn("title", {}, `${visible(row.text)}: ${said[0]} before, ${said[1]} after`));
   return mark;
 }

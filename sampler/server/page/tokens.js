@@ -11,6 +11,7 @@ export class TokenList {
     this._list = list;
     this._choose = choose;
     this._chosen = -1;
+    this._pointed = -1;
     this._follows = true; // the end stays in sight, unless somebody has scrolled away from it
     list.addEventListener("scroll", () => {
       this._follows = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
@@ -19,23 +20,32 @@ export class TokenList {
     list.addEventListener("focus", () => this.size && this.select(Math.max(this._chosen, 0)));
     list.addEventListener("click", (event) => this._point(event, true));
     list.addEventListener("pointerover", (event) => this._point(event, false));
-    list.addEventListener("pointerleave", () => choose(this.chosen));
+    list.addEventListener("pointerleave", () => {
+      this._pointed = -1;
+      choose(this.shown);
+    });
   }
 
   get size() {
     return this._list.children.length;
   }
 
-  /** The index of the token that stays chosen; until there is one, the last. */
-  get chosen() {
+  /** The index of the token that is pointed at, else of the chosen one, else of the last. */
+  get shown() {
+    if (this._pointed >= 0) return this._pointed;
     return this._chosen < 0 ? this.size - 1 : this._chosen;
+  }
+
+  /** Whether nobody looks at a token of their choice. */
+  get isUnwatched() {
+    return this._pointed < 0 && this._chosen < 0;
   }
 
   clear() {
     this._follows = true;
     this._list.replaceChildren();
     this._list.removeAttribute("aria-activedescendant");
-    this._chosen = -1;
+    this._chosen = this._pointed = -1;
   }
 
   /** Appends a token of the wire. */
@@ -82,9 +92,9 @@ export class TokenList {
   _point(event, stays) {
     const option = event.target.closest('[role="option"]');
     if (!option) return;
-    const index = [...this._list.children].indexOf(option);
-    if (stays) this.select(index);
-    else this._choose(index);
+    this._pointed = [...this._list.children].indexOf(option);
+    if (stays) this.select(this._pointed);
+    else this._choose(this._pointed);
   }
 }
 
