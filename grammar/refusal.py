@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 Reason = Literal[
     "bytes", "repeated_key", "incomplete", "ended", "special", "no_bytes", "unknown_id"
 ]
+Expectations = dict[bytes, tuple[bytes, bool]]  # what can come after bytes, and whether an end can
 _TEXTS = {
     "incomplete": "the text cannot end here",
     "ended": "the text has ended",
@@ -59,7 +60,8 @@ class TokenRefusal:
 
     def describe(self, before: bytes = b"") -> str:
         """A sentence about it; `before` is the text so far, of which the end is shown."""
-        known = (before + self.token_bytes[: self.accepted]).decode("utf-8", "replace")
+        fitting = before[-4 * (_MOST_BEFORE + 1) :] + self.token_bytes[: self.accepted]
+        known = fitting.decode("utf-8", "replace")
         cut = "…" if len(known) > _MOST_BEFORE else ""
         place = f"after `{cut}{known[-_MOST_BEFORE:]}`" if known else "at the beginning"
         if self.reason == "repeated_key":
@@ -96,10 +98,13 @@ def reason_for(token_id: int, token_bytes: bytes, tokens: Tokens, is_terminated:
     return "bytes"
 
 
-def refusal(follower: Follower, reason: Reason, token_bytes: bytes) -> TokenRefusal:
+def refusal(
+    follower: Follower, reason: Reason, token_bytes: bytes, known: Expectations
+) -> TokenRefusal:
     """What there is to say of a refused token; `follower`, where the text is now, is used up.
 
-    At most 256 bytes are tried after those of the token that fit.
+    At most 256 bytes are tried after those of the token that fit, unless `known`, which is filled,
+    has what can come after those.
     """
     accepted = 0
     if reason in ("bytes", "repeated_key"):
@@ -107,18 +112,27 @@ def refusal(follower: Follower, reason: Reason, token_bytes: bytes) -> TokenRefu
             token_bytes[accepted : accepted + 1]
         ):
             accepted += 1
+    fitting = token_bytes[:accepted]
+    if fitting not in known:
+        known[fitting] = _expected(follower), follower.is_accepting()
+    expected, may_end = known[fitting]
+    return TokenRefusal(
+        reason=reason,
+        token_bytes=token_bytes,
+        accepted=accepted,
+        expected=expected,
+        may_end=may_end,
+    )
+
+
+def _expected(follower: Follower) -> bytes:
+    """The bytes that can come next, ascending."""
     expected = bytearray()
     for byte in range(256):
         if follower.accept_bytes(bytes([byte])):
             follower.rollback(1)
             expected.append(byte)
-    return TokenRefusal(
-        reason=reason,
-        token_bytes=token_bytes,
-        accepted=accepted,
-        expected=bytes(expected),
-        may_end=follower.is_accepting(),
-    )
+    return bytes(expected)
 
 
 def _first_character(data: bytes) -> str:

@@ -1,6 +1,6 @@
 """A traced step of a request: which token it asks about, and what the answer looks like."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,11 +115,22 @@ class Question:
         stages = trace_step(logits, parameters, prompt, self.token_ids, bitmask=mask, n=self.top_n)
         ids = dict.fromkeys(int(i) for stage in stages for i in stage.token_ids)
         ids |= dict.fromkeys(self.alternatives)
+        removed = {token_id: removed_by(stages, token_id) for token_id in ids}
+        reasons = self._reasons([token_id for token_id in ids if removed[token_id] == MASK])
+        alternatives = (
+            Alternative(
+                **_named(token_id, self.plan.vocabulary),
+                logprobs=tuple(stage.logprob(token_id) for stage in stages),
+                removed_by=removed[token_id],
+                reason=reasons.get(token_id),
+            )
+            for token_id in ids
+        )
         return StepTrace(
             request=self.plan.request,
             stages=tuple(stages),
             listed=tuple(tuple(self._tokens(stage)) for stage in stages),
-            alternatives=tuple(self._alternative(i, stages) for i in ids),
+            alternatives=tuple(alternatives),
         )
 
     def _bitmask(self) -> npt.NDArray[np.int32] | None:
@@ -144,28 +155,22 @@ class Question:
         ):
             yield Token(**_named(token_id, self.plan.vocabulary), logprob=logprob)
 
-    def _alternative(self, token_id: int, stages: Iterable[Stage]) -> Alternative:
-        removed = removed_by(stages, token_id)
-        return Alternative(
-            **_named(token_id, self.plan.vocabulary),
-            logprobs=tuple(stage.logprob(token_id) for stage in stages),
-            removed_by=removed,
-            reason=self._reason(token_id) if removed == MASK else None,
-        )
-
-    def _reason(self, token_id: int) -> str:
-        """Why the mask forbids a token: the grammar does, or it is an end too early."""
-        if self.matcher is not None:
-            try:
-                refusal = self.matcher.explain_token(token_id)
-            except GrammarError as error:  # what is forbidden stays so
-                return f"the grammar forbids it; why is more than can be told: {error}"
-            if refusal is not None:
-                vocabulary = self.plan.vocabulary
-                text = (i for i in self.token_ids if i not in vocabulary.special_token_ids)
-                return refusal.describe(b"".join(map(vocabulary.token_bytes, text)))
+    def _reasons(self, token_ids: Sequence[int]) -> dict[int, str]:
+        """Why the mask forbids each of these tokens: the grammar, or it is an end too early."""
         least = self.plan.request.stopping.min_new_tokens
-        return f"no end of sequence before `min_new_tokens` = {least} tokens"
+        early = f"no end of sequence before `min_new_tokens` = {least} tokens"
+        reasons = dict.fromkeys(token_ids, early)
+        if self.matcher is None:
+            return reasons
+        try:
+            refusals = self.matcher.explain_tokens(token_ids)
+        except GrammarError as error:  # what is forbidden stays so
+            return dict.fromkeys(token_ids, f"why is more than can be told: {error}")
+        vocabulary = self.plan.vocabulary
+        text = (i for i in self.token_ids if i not in vocabulary.special_token_ids)
+        before = b"".join(map(vocabulary.token_bytes, text))
+        told = {token_id: refusal.describe(before) for token_id, refusal in refusals.items()}
+        return reasons | told
 
 
 def _named(token_id: int, vocabulary: Vocabulary) -> dict[str, Any]:

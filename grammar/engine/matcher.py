@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.engine.keys import KeyScanner
-from sampler.grammar.refusal import TokenRefusal, reason_for, refusal
+from sampler.grammar.refusal import Expectations, Reason, TokenRefusal, reason_for, refusal
 from sampler.kernels.grammar.keys import FIRST_PLACE
 from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
@@ -189,15 +189,31 @@ class GrammarMatcher:
         ------
         InvalidParameterError : an id that is not an integer
         """
-        if self.validate_tokens([token_id]):
-            return None
+        return self.explain_tokens([token_id]).get(token_id)
+
+    def explain_tokens(self, token_ids: Iterable[int]) -> dict[int, TokenRefusal]:
+        """Why tokens cannot come next, by id; those that can are left out. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        known: Expectations = {}
+        return {
+            token_id: refusal(self.fork(), *self._refused(token_id), known)
+            for token_id in token_ids
+            if not self.validate_tokens([token_id])
+        }
+
+    def _refused(self, token_id: int) -> tuple[Reason, bytes]:
+        """Why a token is refused, and its text."""
         tokens = self.grammar.tokens
         data = tokens.token_bytes(token_id) if 0 <= token_id < self._vocab_size else b""
         reason = reason_for(token_id, data, tokens, self.is_terminated())
         if reason == "bytes" and self._keys is not None:
             heedless = GrammarMatcher(self.grammar, self._automaton, self._steps[-1][0], None)
             reason = "repeated_key" if heedless.accept_bytes(data) else reason
-        return refusal(self.fork(), reason, data)
+        return reason, data
 
     def rollback(self, n: int) -> None:
         """None; takes back the last `n` steps.

@@ -10,7 +10,7 @@ from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.outlines.automaton import DEAD
 from sampler.grammar.outlines.distinct_keys import KeyScanner
-from sampler.grammar.refusal import TokenRefusal, reason_for, refusal
+from sampler.grammar.refusal import Expectations, Reason, TokenRefusal, reason_for, refusal
 
 if TYPE_CHECKING:
     from sampler.grammar.outlines.compiled import CompiledGrammar
@@ -122,14 +122,30 @@ class GrammarMatcher:
         ------
         InvalidParameterError : an id that is not an integer
         """
-        if self.validate_tokens([token_id]):
-            return None
+        return self.explain_tokens([token_id]).get(token_id)
+
+    def explain_tokens(self, token_ids: Iterable[int]) -> dict[int, TokenRefusal]:
+        """Why tokens cannot come next, by id; those that can are left out. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        known: Expectations = {}
+        return {
+            token_id: refusal(self.fork(), *self._refused(token_id), known)
+            for token_id in token_ids
+            if not self.validate_tokens([token_id])
+        }
+
+    def _refused(self, token_id: int) -> tuple[Reason, bytes]:
+        """Why a token is refused, and its text."""
         tree, step = self._grammar.tree, self._steps[-1]
         data = tree.token_bytes[token_id] if 0 <= token_id < tree.vocab_size else b""
         reason = reason_for(token_id, data, tree, self.is_terminated())
         if reason == "bytes" and self._after_bytes(step._replace(scanner=None), data) is not None:
             reason = "repeated_key"
-        return refusal(self.fork(), reason, data)
+        return reason, data
 
     def rollback(self, n: int) -> None:
         """None; takes back the last `n` steps.

@@ -136,8 +136,10 @@ def test_every_token_is_either_in_the_mask_or_explained(
     matcher = grammar.matcher()
     assert matcher.accept_bytes(before)
     allowed = set(allowed_tokens(matcher))
+    refusals = matcher.explain_tokens(range(vocabulary.size))
     for token_id in range(vocabulary.size):
         refusal = matcher.explain_token(token_id)
+        assert refusal == refusals.get(token_id)
         assert (refusal is None) == (token_id in allowed)
         if refusal is None:
             continue

@@ -320,3 +320,16 @@ def test_a_prompt_that_is_cut_is_traced_as_it_is_generated():
     with Generator(last_two, byte_vocabulary()) as generator:
         body = {**request("abcdef", truncate=2), "tokens": [], "top_n": 1}
         assert generator.trace(body).stages[-1].token_ids.tolist() == [ord("e")]
+
+
+def test_where_an_explanation_would_take_too_much_that_is_said(make_generator, monkeypatch):
+    from sampler.errors import GrammarLimitError
+    from sampler.grammar import GrammarMatcher
+
+    def too_much(matcher, token_ids):
+        raise GrammarLimitError("states of a grammar", 9, 8)
+
+    monkeypatch.setattr(GrammarMatcher, "explain_tokens", too_much)
+    told = by_id(make_generator().trace(asked([], 1, [END], grammar=DIGITS)))
+    assert told[END].removed_by == "mask"
+    assert "states of a grammar must be <= 8" in told[END].reason

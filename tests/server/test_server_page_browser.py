@@ -114,7 +114,8 @@ def test_a_token_that_is_pointed_at_shows_what_each_processor_made_of_its_altern
     assert len(expected["stages"][-1]["tokens"]) == 4
     last = [float(row[-2].rstrip("%")) for row in page.alternatives()[:4]]
     assert last == sorted(last, reverse=True)
-    assert "top_k 4" in page.text("panel")
+    sizes = [stage["size"] for stage in expected["stages"]]
+    assert f"Tokens that are left: {sizes[0]} → top_k 4." in page.text("panel")
     assert page.complaints() == []
 
 
@@ -431,6 +432,23 @@ def test_a_screen_reader_is_told_what_everything_is(page):
     headings = page.driver.find_elements("css selector", "h1, h2")
     assert [h.text for h in headings] == ["token-sampler", "Request", "Tokens", "Alternatives"]
     assert page.driver.find_element("css selector", "html").get_attribute("lang") == "en"
+
+
+def test_a_wide_table_scrolls_by_itself_and_not_the_page(page):
+    page.driver.set_window_size(500, 1000)
+    edits = {"repetition_penalty": "1.2", "frequency_penalty": "0.1", "presence_penalty": "0.4"}
+    page.open(inputs=PROMPT, **STATE, top_p="0.9", min_p="0.01", watermark="1", **edits)
+    page.press("generate")
+    page.finish()
+    page.look_at(2)
+    wide, inner = page.script(
+        """
+        const over = (part) => part.scrollWidth - part.clientWidth;
+        return [over(document.documentElement), over(document.querySelector("#panel .scroll"))];
+        """
+    )
+    page.driver.set_window_size(1320, 1000)
+    assert wide <= 0 < inner
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -41,8 +41,10 @@ function views(step, { trace, error }) {
 }
 
 function summary({ stages }) {
-  const left = stages.map((stage, index) => (index ? `${stage.name} ${stage.size}` : `${stage.size} tokens`));
-  return `Left after each processor: ${left.join(" → ")}.`;
+  const [model, ...others] = stages;
+  const cuts = others.filter((stage, index) => stage.size < stages[index].size);
+  const left = cuts.map((stage) => ` → ${stage.name} ${stage.size}`);
+  return `Tokens that are left: ${model.size}${left.join("")}.`;
 }
 
 /** The plot, and the choice of what it compares. */
