@@ -12,7 +12,12 @@ from server_command import serving
 PROMPT = "The state of our union"
 SAMPLED = {"temperature": 0.8, "top_k": 4, "seed": 7, "max_new_tokens": 12}
 STATE = {name: str(value) for name, value in SAMPLED.items()}
-LONG = {"inputs": PROMPT, "temperature": "0.9", "max_new_tokens": "8000"}
+LONG = {
+    "inputs": PROMPT,
+    "temperature": "0.9",
+    "max_new_tokens": "8000",
+    "other": '{"ignore_eos": true}',
+}
 
 
 @pytest.fixture(scope="module")
