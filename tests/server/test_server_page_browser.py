@@ -13,6 +13,7 @@ PROMPT = "The state of our union"
 SAMPLED = {"temperature": 0.8, "top_k": 4, "seed": 7, "max_new_tokens": 12}
 STATE = {name: str(value) for name, value in SAMPLED.items()}
 LONG = {"inputs": PROMPT, "temperature": "0.9", "max_new_tokens": "8000", "compare": "0"}
+LONG["min_new_tokens"] = LONG["max_new_tokens"]
 FATES = {
     # parameters, tokens before, tokens after, limit -> the fate of token 1
     "kept": ({"top_k": 1}, [0, 1], [1], 2, "kept", []),
