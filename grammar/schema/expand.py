@@ -22,6 +22,7 @@ from sampler.grammar.schema.merge import Items, Members, Numbers, Strings, Union
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
 from sampler.grammar.schema.texts import Texts
+from sampler.grammar.text.formats import NARROWED
 from sampler.grammar.text.terms import Term
 
 MAX_WORDS = 64  # constants that are listed one by one; more of them are a language
@@ -94,8 +95,11 @@ class Expander:
                 if inner not in seen:
                     seen.add(inner)
                     waiting.append(inner)
+        judge = self
+        if self._schemas.exclusive and not NARROWED.keys().isdisjoint(self._documents.formats):
+            judge = Expander(self._documents, self._texts.widened(), keys_may_run_out=True)
         for schema in self._schemas.exclusive:
-            self._check_exclusive(schema)
+            judge._check_exclusive(schema)
 
     def _check_exclusive(self, schema: Schema) -> None:
         """None; raises unless the alternatives of ``oneOf`` are certain to exclude each other."""
@@ -164,7 +168,9 @@ class Expander:
             listed.add(constant.value)
         arrays = (self._arrays.shape(items, self.is_empty) for items in union.arrays)
         objects = (self._objects.shape(members, self.is_empty) for members in union.objects)
-        few_numbers = listed.numbers if self._texts.is_canonical else []
+        # 5.0 is no integer in draft 4, so there a constant is written as it was evaluated
+        is_canonical = self._texts.is_canonical or 4 in self._documents.drafts
+        few_numbers = listed.numbers if is_canonical else []
         if len(few_numbers) <= MAX_WORDS:
             literals += few_numbers
         many_numbers = listed.numbers[len(few_numbers) if len(few_numbers) <= MAX_WORDS else 0 :]
@@ -174,7 +180,7 @@ class Expander:
             texts.append(self._texts.text(self._texts.words(listed.words)))
         return Value(
             tuple(dict.fromkeys([*literals, *listed.literals])),
-            self._texts.numbers(union.numbers, tuple(many_numbers)),
+            self._texts.numbers(union.numbers, tuple(many_numbers), is_canonical),
             tuple(few_words),
             tuple(dict.fromkeys(text for text in texts if text is not None)),
             tuple(dict.fromkeys([*filter(None, arrays), *listed.arrays])),

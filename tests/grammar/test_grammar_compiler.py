@@ -237,6 +237,7 @@ def test_many_optional_properties_stay_small(compiler, accepts):
         ({"whitespace": -1}, "whitespace"),
         ({"whitespace": 17}, "whitespace"),
         ({"whitespace": True}, "whitespace"),
+        ({"whitespace": []}, "whitespace"),
         ({"whitespace": None}, "whitespace"),
         ({"property_order": "sorted"}, "property_order"),
         ({"spelling": "short"}, "spelling"),
