@@ -18,7 +18,7 @@ from sampler.grammar.schema.evaluate import Evaluator
 from sampler.grammar.schema.expand_arrays import Arrays
 from sampler.grammar.schema.expand_objects import Objects
 from sampler.grammar.schema.keys import Keys
-from sampler.grammar.schema.merge import Items, Members, Numbers, Strings, Union
+from sampler.grammar.schema.merge import Constant, Items, Members, Numbers, Strings, Union
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
 from sampler.grammar.schema.texts import Texts
@@ -105,7 +105,10 @@ class Expander:
         """None; raises unless the alternatives of ``oneOf`` are certain to exclude each other."""
         options = [self._documents.place(part) for part in schema.get("oneOf")]
         siblings = self._siblings(schema)
-        for one, other in combinations(options, 2):
+        listed = [self._listed_under(option) for option in options]
+        for (one, words), (other, others) in combinations(zip(options, listed, strict=True), 2):
+            if words is not None and others is not None and words.isdisjoint(others):
+                continue
             check_time()
             if not self.is_empty(self._nodes.of((one, other))) and not (
                 siblings and self.is_empty(self._nodes.of((siblings, one, other)))
@@ -115,6 +118,11 @@ class Expander:
                     "oneOf",
                     schema.where("oneOf"),
                 )
+
+    def _listed_under(self, schema: Schema) -> frozenset[Constant] | None:
+        """The values under `schema` if it lists them; of these there may be very many."""
+        union = self.demands(self._nodes.one(schema))
+        return frozenset(union.constants) if union.is_listed else None
 
     def _siblings(self, schema: Schema) -> Schema | None:
         """What stands beside ``oneOf``; by itself, as values are not to be tried with ``oneOf``."""
