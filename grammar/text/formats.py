@@ -58,8 +58,8 @@ NARROWED = {
 
 _XN = r"[xX][nN]--"
 _LEFT_OUT = {  # what each of them leaves out, if not more: what a text of that contains
-    "date": r"^0000-",
-    "date-time": r"^0000-",
+    "date": r"^0000-[0-9]{2}-[0-9]{2}$",
+    "date-time": r"^0000-[0-9]{2}-[0-9]{2}[Tt ]",
     "hostname": _XN,
     "idn-hostname": rf"[^\x00-\x7F]|{_XN}",
     "idn-email": rf"[^\x00-\x7F]|{_XN}",

@@ -210,6 +210,7 @@ def test_contains_evaluates_items_since_draft_2020_12():
     [
         ({"oneOf": [{"format": "hostname"}, {"pattern": "^xn--"}]}, "oneOf"),
         ({"oneOf": [{"format": "date"}, {"pattern": "^0000-"}]}, "oneOf"),
+        ({"oneOf": [{"format": "date-time"}, {"pattern": "^0000-"}]}, "oneOf"),
         ({"oneOf": [{"format": "regex"}, {"const": "(?:(?:(?:(?:(?:a)))))"}]}, "format"),
         ({"oneOf": [{"format": "uri-template"}, {"enum": ["{=x}"]}]}, "format"),
         ({"enum": ["xn--nxasmq6b"], "not": {"format": "hostname"}}, "format"),
@@ -222,6 +223,14 @@ def test_a_text_that_may_have_a_narrowed_format_or_not_is_not_taken_for_one_with
     with pytest.raises(UnsupportedSchemaError) as refusal:
         translate({"type": "string"} | schema)
     assert refusal.value.keyword == keyword
+
+
+def test_formats_of_which_some_are_narrowed_exclude_each_other():
+    formats = ("date", "date-time", "time", "ipv4", "uuid")
+    start = matcher_of({"oneOf": [{"type": "string", "format": name} for name in formats]})
+    for text in ('"2024-02-29"', '"2024-02-29T10:00:00Z"', '"10:00:00Z"', '"127.0.0.1"'):
+        assert accepts(start, text)
+    assert not accepts(start, '"0000-01-01"')
 
 
 def test_alternatives_that_no_text_of_a_narrowed_format_has_exclude_it():
