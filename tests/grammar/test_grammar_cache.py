@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 from schema_tables import asking_twice
@@ -44,6 +45,32 @@ def test_the_least_recently_used_grammar_leaves_a_full_cache(make_compiler):
     assert nothing.compile_regex("a") is not nothing.compile_regex("a")
     with pytest.raises(InvalidParameterError, match="`cache_bytes` must be an integer >= 0"):
         make_compiler(cache_bytes=-1)
+
+
+@dataclass
+class Sized:
+    nbytes: int
+    is_worn: bool = False
+
+
+def test_a_value_that_is_made_anew_is_the_last_one_to_leave():
+    cache, worn = GrammarCache(2), Sized(1)
+    cache.get("a", lambda abandoned: worn)
+    old = cache.get("b", lambda abandoned: Sized(1))
+    worn.is_worn = True
+    new = cache.get("a", lambda abandoned: Sized(1))
+    cache.get("c", lambda abandoned: Sized(1))
+    assert cache.get("a", lambda abandoned: Sized(1)) is new
+    assert cache.get("b", lambda abandoned: Sized(1)) is not old
+
+
+def test_a_worn_value_is_not_kept_where_the_new_one_is_too_large():
+    cache, worn = GrammarCache(2), Sized(1)
+    cache.get("a", lambda abandoned: worn)
+    worn.is_worn = True
+    cache.get("a", lambda abandoned: Sized(3))
+    worn.is_worn = False
+    assert cache.get("a", lambda abandoned: Sized(1)) is not worn
 
 
 def test_threads_that_ask_for_the_same_grammar_get_the_same_one(make_compiler, monkeypatch):
