@@ -128,5 +128,5 @@ class GrammarCache:
             return
         self._kept[key] = value
         size = sum(kept.nbytes for kept in self._kept.values())  # they grow while they are used
-        while size > self._max_bytes:
+        while self._kept and size > self._max_bytes:
             size -= self._kept.popitem(last=False)[1].nbytes
