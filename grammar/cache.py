@@ -123,8 +123,10 @@ class GrammarCache:
             del self._in_work[key]
 
     def _keep(self, key: Hashable, value: "AnyGrammar") -> None:
+        self._kept.pop(key, None)  # one that is worn
         if value.nbytes > self._max_bytes:
             return
         self._kept[key] = value
-        while sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
-            self._kept.popitem(last=False)
+        size = sum(kept.nbytes for kept in self._kept.values())  # they grow while they are used
+        while self._kept and size > self._max_bytes:
+            size -= self._kept.popitem(last=False)[1].nbytes

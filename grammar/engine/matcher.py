@@ -252,9 +252,10 @@ class GrammarMatcher:
         with self.grammar.lock:
             if fill_rows(self._job_address, 1, bitmask, False):
                 self._checked(bitmask, row)
-                self._automaton.serve()
-                while fill_rows(self._job_address, 1, bitmask, True):
+                with self._automaton.step():
                     self._automaton.serve()
+                    while fill_rows(self._job_address, 1, bitmask, True):
+                        self._automaton.serve()
             if self._keys is not None:
                 self._keys.forbid_repeated(step[1], bitmask, row)
 
@@ -286,8 +287,7 @@ class GrammarMatcher:
             return None
         with self.grammar.lock:
             after = follow(self._address, TOKEN, position, token_id, 0)
-            if after < 0:
-                self._automaton.serve()
+            if after < 0:  # what is needed stands in the block; `follow` finds it again
                 after = self._automaton.follow(TOKEN, position, token_id, 0)
             if after and self._keys is not None:
                 place = self._keys.after_token(place, token_id)
