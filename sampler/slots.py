@@ -72,7 +72,6 @@ class Slots:
         self.draws_left = 0  # its table may have less room than the others
         self.end(slot)
         self._write_parameters(slot, parameters, seed)
-        self.arrays[2][slot] = 0
         if parameters.logit_bias or parameters.counts_tokens:
             self._fill(slot, _table(parameters, history, prompt_length))
         self.set_context(slot, history, len(history) - prompt_length)
@@ -89,6 +88,7 @@ class Slots:
         """Gives up what `slot` holds."""
         self._parameters[slot] = 0
         self._rooms[slot] = 0
+        self.arrays[2][slot] = 0
         if len(self._tables) > 4 * (self._rooms.sum() + _LEAST_ROOM):
             self._pack(0)
 
