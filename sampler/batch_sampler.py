@@ -6,7 +6,7 @@ of one row enters another's arithmetic.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from operator import index
 from typing import Any, NamedTuple
@@ -165,14 +165,15 @@ class BatchSampler:
                 f"Given: {self.max_batch_size + 1}"
             )
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
-        row = _Row(parameters, seed, self._free.pop())
+        row = _Row(parameters, seed, self._free[-1])
         row.kernel = _kernel_for(parameters, self.vocab_size)
         row.history, row.prompt_length = prompt, len(prompt)
         self._slots.begin(row.slot, parameters, seed, prompt, len(prompt))
         handle = self._next_handle
         self._next_handle += 1
-        self._rows[handle] = row
         self._everyone = None
+        self._free.pop()  # not before all is done: an interrupt would lose the slot
+        self._rows[handle] = row
         return handle
 
     def remove(self, handle: int) -> None:
@@ -262,17 +263,15 @@ class BatchSampler:
         if slots.draws_left == 0:
             slots.make_room()
         slots.draws_left -= 1
-        failed, errors = 0, {}
+        failed = 0
         try:
             for kernel, pairs in batch.calls:
                 failed += kernel(logits, mask, masked, pairs, *slots.arrays, *out)
+            errors = self._failed((logits, mask, masked), batch, out) if failed else {}
             histories, token_ids = batch.histories, out[0].tolist()
-            if failed:
-                errors = self._failed((logits, mask, masked), batch, out)
-                drawn = np.flatnonzero(out[0] >= 0).tolist()
-                histories = [histories[b] for b in drawn]
-                token_ids = out[0][drawn].tolist()
-            # in one step, which nothing interrupts: a loop could end when some rows have moved on
+            if errors:
+                histories, token_ids = _drawn(histories, token_ids)
+            # interrupts come between bytecodes: a loop could end when only some rows moved on
             any(map(_append, histories, token_ids))
         except BaseException:
             self._restore(batch.rows)
@@ -325,13 +324,7 @@ class BatchSampler:
         return logprobs
 
     def _batch_of(self, handles: Sequence[int]) -> _Batch:
-        try:
-            each = iter(handles)
-        except TypeError as error:
-            raise InvalidParameterError(
-                f"`rows` must be a sequence of handles. Given: {handles!r}"
-            ) from error
-        rows = [self._row(handle) for handle in each]
+        rows = [self._row(handle) for handle in _elements("rows", handles, "handles")]
         if len({row.slot for row in rows}) != len(rows):
             raise InvalidParameterError(f"`rows` must be distinct. Given: {handles!r}")
         return self._batch(rows)
@@ -358,14 +351,8 @@ class BatchSampler:
         return self._rows[handle]
 
     def _checked_ids(self, name: str, token_ids: Iterable[int]) -> list[int]:
-        try:
-            each = iter(token_ids)
-        except TypeError as error:
-            raise InvalidParameterError(
-                f"`{name}` must be a sequence of ids. Given: {token_ids!r}"
-            ) from error
         checked = []
-        for token_id in each:
+        for token_id in _elements(name, token_ids, "ids"):
             try:
                 checked.append(-1 if isinstance(token_id, bool) else index(token_id))
             except TypeError:
@@ -376,6 +363,21 @@ class BatchSampler:
                     f"Given: {token_id!r}"
                 )
         return checked
+
+
+def _elements(name: str, given: Iterable[int], what: str) -> Iterator[int]:
+    try:
+        return iter(given)
+    except TypeError as error:  # of a scalar array too, which claims to be iterable
+        raise InvalidParameterError(
+            f"`{name}` must be a sequence of {what}. Given: {given!r}"
+        ) from error
+
+
+def _drawn(histories: list[list[int]], token_ids: list[int]) -> tuple[list[list[int]], list[int]]:
+    """The histories of rows without an error, and their tokens."""
+    drawn = [b for b, token_id in enumerate(token_ids) if token_id >= 0]
+    return [histories[b] for b in drawn], [token_ids[b] for b in drawn]
 
 
 def _top_arrays(size: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
