@@ -8,7 +8,7 @@ from sampler.kernels.candidates import few_candidates
 from sampler.kernels.finish import finish, logprob_of
 from sampler.kernels.listed import sum_of
 from sampler.kernels.numeric import log
-from sampler.kernels.row import ROW, TOUCHED, UNDECIDED, WEIGHT, views_of
+from sampler.kernels.row import ROW, UNDECIDED, WEIGHT, edits_of, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.truncation import weigh_and_truncate
 from sampler.kernels.wide import raw_score
@@ -88,10 +88,8 @@ def sample_few(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (
-            (bitmask[b].view(np.uint16), masked),
-            (tables[slot].view(TOUCHED), touched[slot]),
-        )
+        mask = (bitmask[b].view(np.uint16), masked)
+        edits = edits_of(row, slot, tables, touched)
         token_id, logprob, processed = _sample_row(logits[b], mask, row, edits, views, top)
         token_ids[b] = token_id
         if token_id < 0:

@@ -32,7 +32,7 @@ from sampler.kernels.listed import list_from, sum_of, sum_of_products
 from sampler.kernels.nucleus import sample_nucleus
 from sampler.kernels.numeric import log
 from sampler.kernels.pivots import Known
-from sampler.kernels.row import EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
+from sampler.kernels.row import EXPONENT, RANK, ROW, UNDECIDED, WEIGHT, Z, edits_of, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.selection import FEW, keep_prefix, last_of, order_keys, value_of_few
 from sampler.kernels.truncation import (
@@ -305,10 +305,8 @@ def sample_wide(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (
-            (bitmask[b].view(np.uint16), masked),
-            (tables[slot].view(TOUCHED), touched[slot]),
-        )
+        mask = (bitmask[b].view(np.uint16), masked)
+        edits = edits_of(row, slot, tables, touched)
         token_id, processed = wide_row(logits[b], mask, row, edits, views, top)
         logprob = processed
         if token_id >= 0 and row["raw_logprobs"]:
