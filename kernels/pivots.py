@@ -33,7 +33,7 @@ from sampler.kernels.weights import lanes_of, weights_of
 _STEP = 256  # ids for each sixteen that are looked at
 _THINNED = 16  # of the sample, for a first guess
 _HIGHEST = 60.0  # powers of two above the bound that are told apart
-_ERRORS = 4.5
+_ERRORS = 4.0  # one row of ten thousand or so is guessed wrong, and decided by the plain path
 _LARGEST_ERROR = 0.05  # of the mass; a sample that tells no more is no guess
 _ZERO = np.float32(0.0)
 _LARGEST = np.float32(3e38)
