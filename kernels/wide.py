@@ -46,6 +46,7 @@ from sampler.kernels.view import (
     view_of,
 )
 
+_IDS_PER_SAMPLED = 2**15  # of the head of a row that typical_p cuts
 _BEYOND = -4  # what is kept is more than the head
 
 
@@ -201,7 +202,10 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
     truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
     with_exponents = truncated and row["top_p"] == 1.0
     temperature = 1.0 if row["greedy"] else row["temperature"]
-    bound = bound_of_head(view, SHORT_HEAD, work)
+    sampled = SHORT_HEAD
+    if with_exponents:  # what is typical reaches farther down, the more ids there are
+        sampled = max(sampled, (len(view[1]) + _IDS_PER_SAMPLED // 2) // _IDS_PER_SAMPLED)
+    bound = bound_of_head(view, sampled, work)
     if truncated and is_flat(view, bound, temperature, work):
         known = Known(0, 0.0, 0.0, 0.0, 0.0)
         if with_exponents:
