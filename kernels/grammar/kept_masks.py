@@ -190,7 +190,7 @@ def _content_of(words: Array, start: int, size: int) -> int:
         c, d = mixed(c, peek(words, i + 2)), mixed(d, peek(words, i + 3))
     for i in range(stop, start + size):
         a = mixed(a, peek(words, i))
-    return mixed(mixed(a, b), mixed(c, d))  # type: ignore[no-any-return]
+    return mixed(mixed(a, b), mixed(c, d))
 
 
 @kernel
