@@ -34,7 +34,12 @@ def allocate_token_bitmask(batch_size: int, vocab_size: int) -> npt.NDArray[np.i
     for name, value, low in (("batch_size", batch_size, 0), ("vocab_size", vocab_size, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
             raise InvalidParameterError(f"`{name}` must be an integer >= {low}. Given: {value!r}")
-    return np.full((batch_size, words_per_row(vocab_size)), -1, dtype=np.int32)
+    try:
+        return np.full((batch_size, words_per_row(vocab_size)), -1, dtype=np.int32)
+    except (MemoryError, ValueError) as error:  # beyond what is there, and beyond any memory
+        raise InvalidParameterError(
+            f"`batch_size` and `vocab_size` must fit into memory. Given: {batch_size}, {vocab_size}"
+        ) from error
 
 
 def apply_token_bitmask_inplace(
@@ -72,7 +77,7 @@ def _check_logits(logits: object) -> None:
 
 
 def _checked_words(bitmask: object, logits: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """`bitmask` as contiguous ``int32[1 or batch, words]``."""
+    """`bitmask` as contiguous ``int32[1 or batch, words]``, no more words than `logits` need."""
     if not isinstance(bitmask, np.ndarray) or bitmask.dtype != np.int32:
         raise InvalidParameterError(
             f"`bitmask` must be an array of int32. Given: {_described(bitmask)}"
@@ -82,7 +87,7 @@ def _checked_words(bitmask: object, logits: npt.NDArray[Any]) -> npt.NDArray[np.
         raise InvalidParameterError(
             f"`bitmask` must have one row, or as many as `logits`. Given: {_described(bitmask)}"
         )
-    return np.ascontiguousarray(words)
+    return np.ascontiguousarray(words[:, : words_per_row(logits.shape[-1])])
 
 
 def _described(value: object) -> str:

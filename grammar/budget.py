@@ -74,14 +74,19 @@ class Budget:
         if self._outer is None:
             _switching.end()
 
+    @property
+    def nbytes(self) -> int:
+        """An estimate of the memory that the work has taken."""
+        return self._pieces * _PIECE_BYTES
+
     def spend(self, pieces: int) -> None:
         """None; see the function `spend`."""
         self._pieces += pieces
         if self._pieces >= self._next_look:
             self._next_look = self._pieces + _PIECES_A_LOOK
-            size = self._pieces * _PIECE_BYTES
-            if size > self._max_bytes:
-                raise GrammarLimitError("bytes of the grammar compile", size, self._max_bytes)
+            if self.nbytes > self._max_bytes:
+                what = "bytes of the grammar compile"
+                raise GrammarLimitError(what, self.nbytes, self._max_bytes)
             self.check_time()
 
     def check_time(self) -> None:

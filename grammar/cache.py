@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sampler.grammar.compiler import AnyGrammar
 
 POLL_SECONDS = 0.05  # how long a cancelled request may go unnoticed
+_KEPT_UNCOUNTED = 16  # values, which grow while they are used, until all are counted again
 
 
 def never() -> bool:
@@ -49,6 +50,8 @@ class GrammarCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._kept: OrderedDict[Hashable, AnyGrammar] = OrderedDict()
+        self._size = 0  # of those kept, as it was when they were counted
+        self._uncounted = 0  # kept since then
         self._begin_anew()
         call_in_children(self._begin_anew)
 
@@ -123,8 +126,14 @@ class GrammarCache:
             del self._in_work[key]
 
     def _keep(self, key: Hashable, value: "AnyGrammar") -> None:
+        self._kept.pop(key, None)  # one that is worn
         if value.nbytes > self._max_bytes:
             return
         self._kept[key] = value
-        while sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
-            self._kept.popitem(last=False)
+        self._size += value.nbytes
+        self._uncounted += 1
+        if self._size > self._max_bytes or self._uncounted == _KEPT_UNCOUNTED:
+            self._size = sum(kept.nbytes for kept in self._kept.values())
+            self._uncounted = 0
+        while self._kept and self._size > self._max_bytes:
+            self._size -= self._kept.popitem(last=False)[1].nbytes

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, inlined, kernel
-from sampler.kernels.finish import first_highest, logprob_of
+from sampler.kernels.finish import logprob_of
 from sampler.kernels.lane_bits import count_bits, not_below, where
 from sampler.kernels.lanes import (
     LANES,
@@ -58,6 +58,7 @@ class Bulk(NamedTuple):
     low, bound : the bulk is low <= logit < bound
     scale : of `weights`
     precise : whether the sums are float64
+    highest : the highest logit of the head
     """
 
     weight: float
@@ -69,6 +70,7 @@ class Bulk(NamedTuple):
     bound: float
     scale: tuple[float, float]
     precise: bool
+    highest: float
 
 
 # The bound of the head is so far down in one id of 64: enough for most truncations and small sums
@@ -121,7 +123,7 @@ def weigh_row(
     """
     ids, columns, sums = work[0], work[1], work[7]
     scale = scale_of(bound, temperature)
-    nothing = Bulk(0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, bound, scale, False)
+    nothing = Bulk(0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, bound, scale, False, np.nan)
     if not bound > -np.inf or math.isnan(scale[1]):
         return UNDECIDED, nothing
     most = min(len(ids), _LONGEST_HEAD)
@@ -131,21 +133,20 @@ def weigh_row(
         return size, nothing
     for j in range(size):
         columns[Z, j] += 0.0  # -0.0 becomes 0.0: they are equal, so their keys must be
-    weigh_few(columns, size, temperature)
-    return size, _bulk_of(view, size, bound, scale, products, work)
+    highest = weigh_few(columns, size, temperature)
+    return size, _bulk_of(view, (bound, highest), scale, products, work[7])
 
 
 @kernel
 def _bulk_of(
-    view: Arrays, size: int, bound: float, scale: Arrays, products: float, work: Arrays
+    view: Arrays, edges: tuple[float, float], scale: Arrays, products: float, sums: Array
 ) -> Bulk:
-    """What the sums in float32 tell of the bulk."""
-    columns, sums = work[1], work[7]
+    """What the sums in float32 tell of the bulk; edges : its bound and the highest logit."""
+    bound, highest = edges
     c, reference = scale
     width = width_of(mask_of(view), len(view[1]))
     raw = total(sums, -(-width // BLOCK))
     error = error_of(scale)
-    highest = columns[Z, first_highest(columns[Z], size)]
     shift = (reference - highest * c) * LN_2  # from the bulk's reference to the highest
     factor = 2.0 * exp_of_negative(min(shift - LN_2, 0.0))
     bulk = factor * raw
@@ -153,25 +154,35 @@ def _bulk_of(
     exponents = unit * products + bulk * from_bound
     exponents_error = ERROR_OF_PRODUCTS * abs(unit * products)
     return Bulk(
-        bulk, error * bulk, exponents, exponents_error, factor, -np.inf, bound, scale, False
+        bulk,
+        error * bulk,
+        exponents,
+        exponents_error,
+        factor,
+        -np.inf,
+        bound,
+        scale,
+        False,
+        highest,
     )
 
 
 @kernel
-def weigh_again(view: Arrays, temperature: float, size: int, bulk: Bulk, work: Arrays) -> Bulk:
+def weigh_again(view: Arrays, temperature: float, bulk: Bulk, work: Arrays) -> Bulk:
     """The same bulk in float64."""
-    columns, sums = work[1], work[7]
-    bound, scale = bulk.bound, bulk.scale
+    sums = work[7]
+    bound, scale, highest = bulk.bound, bulk.scale, bulk.highest
     products = precise_bulk(view, bound, temperature, work)
     width = width_of(mask_of(view), len(view[1]))
     raw = total(sums, -(-width // BLOCK))
-    highest = columns[Z, first_highest(columns[Z], size)]
     shift = (bound - highest) / temperature if bound < highest else 0.0
     factor = exp_of_negative(shift)
     weight, exponents = factor * raw, factor * (products + raw * shift)
     exponents_error = PRECISE_ERROR * (abs(exponents) + weight * (1.0 + abs(shift)))
     error = PRECISE_ERROR * weight
-    return Bulk(weight, error, exponents, exponents_error, factor, -np.inf, bound, scale, True)
+    return Bulk(
+        weight, error, exponents, exponents_error, factor, -np.inf, bound, scale, True, highest
+    )
 
 
 @kernel

@@ -156,11 +156,12 @@ def _mark_untouched(touched: Array, row: Record, bound: float, size: int, out: A
 
 
 @kernel
-def _insert_touched(
-    logits: Array, mask: Arrays, row: Record, table: Array, bound: float, size: int, out: Arrays
+def _touched_candidates(
+    logits: Array, mask: Arrays, row: Record, table: Array, bound: float, found: Arrays
 ) -> int:
-    """Adds touched ids whose edited logit reaches `bound`; the new size, or NOT_FINITE."""
-    ids, z = out
+    """Writes the touched ids whose edited logit reaches `bound`; their number, or NOT_FINITE."""
+    ids, z = found
+    size = 0
     lowers = row["repetition_penalty"] >= 1.0 and (
         row["frequency_penalty"] >= 0.0 and row["presence_penalty"] >= 0.0
     )
@@ -176,15 +177,26 @@ def _insert_touched(
             continue
         if not value < np.inf:
             return NOT_FINITE
-        at = size
-        while at > 0 and ids[at - 1] > token_id:
-            ids[at] = ids[at - 1]
-            z[at] = z[at - 1]
-            at -= 1
-        ids[at] = token_id
-        z[at] = value
+        ids[size] = token_id
+        z[size] = value
         size += 1
     return size
+
+
+@kernel
+def _merge(found: Arrays, count: int, size: int, out: Arrays) -> int:
+    """Adds `count` found ids to the `size` ones of `out`, both ascending; the new size."""
+    ids, z = out
+    end = size + count
+    for n in range(count - 1, -1, -1):
+        token_id = found[0][n]
+        while size > 0 and ids[size - 1] > token_id:
+            size -= 1
+            ids[size + n + 1] = ids[size]
+            z[size + n + 1] = z[size]
+        ids[size + n] = token_id
+        z[size + n] = found[1][n]
+    return end
 
 
 @kernel
@@ -216,7 +228,9 @@ def high_candidates(logits: Array, mask: Arrays, row: Record, edits: Arrays, wor
         size = _mark_untouched(touched, row, np.float64(bound), size, out)
         if size < 0:
             return size
-    return _insert_touched(logits, mask, row, table, np.float64(bound), size, out)
+    found = (work[3], work[6])
+    count = _touched_candidates(logits, mask, row, table, np.float64(bound), found)
+    return _merge(found, count, size, out) if count >= 0 else count
 
 
 @kernel

@@ -5,9 +5,10 @@ import numpy as np
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.bulk import SHORT_HEAD, bound_of_head, is_near, raw_view, weigh_row
 from sampler.kernels.candidates import few_candidates
-from sampler.kernels.finish import finish, first_highest, logprob_of
-from sampler.kernels.numeric import log, total
-from sampler.kernels.row import ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
+from sampler.kernels.finish import finish, logprob_of
+from sampler.kernels.listed import sum_of
+from sampler.kernels.numeric import log
+from sampler.kernels.row import ROW, UNDECIDED, WEIGHT, edits_of, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.truncation import weigh_and_truncate
 from sampler.kernels.wide import raw_score
@@ -37,11 +38,10 @@ def _raw_row(logits: Array, mask: Arrays, row: Record, work: Arrays) -> tuple[in
     if size < row["top_k"]:
         return UNDECIDED, 0.0, 0.0
     columns = work[1]
-    mass = total(columns[WEIGHT], size) + bulk.weight
-    highest = columns[Z, first_highest(columns[Z], size)]
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
     no_top = (work[2][:0], work[6][:0])
     token_id, processed = finish(row, weigh_and_truncate(row, size, work), work, no_top)
-    logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log(mass))
+    logprob = logprob_of(min(np.float64(logits[token_id]) - bulk.highest, 0.0), log(mass))
     if not is_near(bulk.error / mass, logprob):
         return UNDECIDED, 0.0, 0.0
     return token_id, logprob, processed
@@ -88,10 +88,8 @@ def sample_few(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (
-            (bitmask[b].view(np.uint16), masked),
-            (tables[slot].view(TOUCHED), touched[slot]),
-        )
+        mask = (bitmask[b].view(np.uint16), masked)
+        edits = edits_of(row, slot, tables, touched)
         token_id, logprob, processed = _sample_row(logits[b], mask, row, edits, views, top)
         token_ids[b] = token_id
         if token_id < 0:

@@ -93,6 +93,12 @@ def highest(lanes: Lanes) -> float:
     return lanes.max()  # type: ignore[no-any-return]
 
 
+@_operation(types.float64, _build_highest)
+def wide_highest(lanes: Lanes) -> float:
+    """As `highest`, of sixteen float64."""
+    return float(lanes.max())
+
+
 @_operation(types.boolean, _build_any_word)
 def any_word(words: Array, start: int) -> bool:
     """Whether any of words[start : start + 16] (uint32) is not 0."""

@@ -57,7 +57,7 @@ def _build_store_chosen(builder: Any, to: Any, at: Any, lanes: Any, choice: Any)
 
 @_operation(_CHOICE, lambda b, left, right: b.fcmp_unordered(">=", left, right))
 def reaches(left: Lanes, right: Lanes) -> Choice:
-    """Whether not left < right; NaN reaches everything."""
+    """Whether not left < right, of float32 or float64; NaN reaches everything."""
     return ~(left < right)
 
 

@@ -310,6 +310,7 @@ def _decide(
         bands.high,
         scale_of(bands.bound, row["temperature"]),
         parts.precise,
+        top,
     )
     if parts.precise:
         listed = (work[1][EXPONENT], size, 1.0, parts.error)

@@ -33,7 +33,7 @@ from sampler.kernels.weights import lanes_of, weights_of
 _STEP = 256  # ids for each sixteen that are looked at
 _THINNED = 16  # of the sample, for a first guess
 _HIGHEST = 60.0  # powers of two above the bound that are told apart
-_ERRORS = 4.5
+_ERRORS = 4.0  # one row of ten thousand or so is guessed wrong, and decided by the plain path
 _LARGEST_ERROR = 0.05  # of the mass; a sample that tells no more is no guess
 _ZERO = np.float32(0.0)
 _LARGEST = np.float32(3e38)
@@ -46,6 +46,7 @@ class Sample(NamedTuple):
     ----------
     values : what they are ranked by; weights : float32 both
     head, size : how many are of the head, and how many in all; multiples of 16
+    whole : the weight of all behind the head
     unit : from weights behind the head to shares of the softmax, `thinned` of a thinned one
     """
 
@@ -53,6 +54,7 @@ class Sample(NamedTuple):
     weights: Array
     head: int
     size: int
+    whole: float
     unit: float
     thinned: float
 
@@ -87,12 +89,16 @@ def _take_head(columns: Array, count: int, mass: float, out: Arrays) -> int:
 
 
 @kernel
-def _take_sample(view: Arrays, bound: float, scale: Arrays, head: int, out: Arrays) -> int:
-    """Writes sampled logits and their weights times 2**-K behind a head; the size of both.
+def _take_sample(
+    view: Arrays, bound: float, scale: Arrays, head: int, out: Arrays
+) -> tuple[int, float]:
+    """Writes sampled logits and their weights times 2**-K behind a head.
 
-    With a head, what reaches the bound is left to it.
+    The size of both, and the weight of the sample. With a head, what reaches the bound is left to
+    it.
     """
     values, weights = out
+    mass = wide_zeros()
     registers = lanes_of(scale)
     top, limit = splat(np.float32(bound + _HIGHEST / scale[0])), splat(np.float32(bound))
     size = head
@@ -101,10 +107,12 @@ def _take_sample(view: Arrays, bound: float, scale: Arrays, head: int, out: Arra
         if head > 0:
             z = where(at_least(z, limit), splat(NOTHING), z)
         z = where(at_least(z, top), top, z)
+        weight = weights_of(z, registers)[0]
         store(values, size, z)
-        store(weights, size, weights_of(z, registers)[0])
+        store(weights, size, weight)
+        mass = add_widened(mass, weight)
         size += LANES
-    return size
+    return size, wide_fold(mass)
 
 
 @inlined
@@ -123,12 +131,11 @@ def weight_from(
 
 
 @kernel
-def _mass_from(sample: Sample, step: int, low: float) -> float:
-    """The share of the softmax that has values >= low, by every `step`th sixteen."""
+def _mass_from(sample: Sample, low: float) -> float:
+    """The share of the softmax that has values >= low, by the thinned sample."""
     values, weights, head, size = sample.values, sample.weights, sample.head, sample.size
-    unit = sample.unit if step == 1 else sample.thinned
     mass = weight_from(values, weights, (0, head, 1), low)[0]
-    return mass + unit * weight_from(values, weights, (head, size, step), low)[0]
+    return mass + sample.thinned * weight_from(values, weights, (head, size, _THINNED), low)[0]
 
 
 @kernel
@@ -139,25 +146,26 @@ def _sample_of(view: Arrays, bound: float, scale: Arrays, known: Arrays, work: A
     count, bulk = known
     sampled = LANES * (len(view[1]) // _STEP + 1)
     if count + LANES + sampled > len(out[0]):
-        return Sample(out[0], out[1], 0, 0, 0.0, 0.0)  # there is no room in so short a row
+        return Sample(out[0], out[1], 0, 0, 0.0, 0.0, 0.0)  # there is no room in so short a row
     mass = bulk
     for i in range(count):
         mass += columns[WEIGHT, i]
     head = _take_head(columns, count, mass, out)
-    size = _take_sample(view, bound, scale, head, out)
+    size, whole = _take_sample(view, bound, scale, head, out)
     share = bulk / mass if count > 0 else 1.0
-    whole = weight_from(out[0], out[1], (head, size, 1), -np.inf)[0]
     thinned = weight_from(out[0], out[1], (head, size, _THINNED), -np.inf)[0]
-    return Sample(out[0], out[1], head, size, share / whole, share / thinned)
+    return Sample(out[0], out[1], head, size, whole, share / whole, share / thinned)
 
 
 @inlined
 def _extent(sample: Sample) -> tuple[float, float]:
-    """About the lowest and the highest value, -inf aside."""
+    """The lowest and the highest value of the head and the thinned sample, -inf aside."""
     highest_negative = highest_value = splat(-_LARGEST)
     zero, large = splat(_ZERO), splat(_LARGEST)
-    for i in range(0, sample.size, LANES):
+    i = 0
+    while i < sample.size:
         value = load(sample.values, i)
+        i += LANES if i < sample.head else _THINNED * LANES
         highest_value = maximum(value, highest_value)
         negative = subtract(zero, value)
         negative = where(at_least(negative, large), splat(-_LARGEST), negative)
@@ -171,7 +179,7 @@ def _value_at(sample: Sample, extent: Arrays, mass: float) -> float:
     low, high = extent
     for _ in range(10):
         middle = 0.5 * (low + high)
-        if _mass_from(sample, _THINNED, middle) >= mass:
+        if _mass_from(sample, middle) >= mass:
             low = middle
         else:
             high = middle
@@ -179,25 +187,24 @@ def _value_at(sample: Sample, extent: Arrays, mass: float) -> float:
 
 
 @kernel
-def _spread(sample: Sample, low: float) -> float:
-    """The standard error of `_mass_from(sample, 1, low)`."""
-    weights, values = sample.weights, sample.values
-    span = (sample.head, sample.size, 1)
-    everything = weight_from(values, weights, span, -np.inf)[0]
-    above = weight_from(values, weights, span, low)[0] / everything
+def _mass_and_spread(sample: Sample, low: float) -> tuple[float, float]:
+    """As `_mass_from`, by the whole sample, and the standard error of that."""
+    values, weights, head = sample.values, sample.weights, sample.head
     limit, zero = splat(np.float32(low)), splat(_ZERO)
-    squares, squares_above = wide_zeros(), wide_zeros()
-    for i in range(sample.head, sample.size, LANES):
-        weight = load(weights, i)
-        square = multiply(weight, weight)
-        squares = add_widened(squares, square)
-        reached = at_least(load(values, i), limit)
-        squares_above = add_widened(squares_above, where(reached, square, zero))
+    mass, squares, squares_above = wide_zeros(), wide_zeros(), wide_zeros()
+    for i in range(head, sample.size, LANES):
+        weight, reached = load(weights, i), at_least(load(values, i), limit)
+        above = where(reached, weight, zero)
+        mass = add_widened(mass, above)
+        squares = add_widened(squares, multiply(weight, weight))
+        squares_above = add_widened(squares_above, multiply(above, weight))
+    sampled = wide_fold(mass)
     from_above = wide_fold(squares_above)
     from_below = wide_fold(squares) - from_above
-    return sample.unit * math.sqrt(
-        (1.0 - above) * (1.0 - above) * from_above + above * above * from_below
-    )
+    share = sampled / sample.whole
+    variance = (1.0 - share) * (1.0 - share) * from_above + share * share * from_below
+    of_head = weight_from(values, weights, (0, head, 1), low)[0]
+    return of_head + sample.unit * sampled, sample.unit * math.sqrt(variance)
 
 
 @kernel
@@ -213,31 +220,39 @@ def _band_of(sample: Sample, kept: float) -> tuple[float, float]:
     low = _value_at(sample, (low_end, value), kept + part)
     high = _value_at(sample, (value, high_end), kept - part)
     density = 2.0 * part / (high - low)
-    error = _ERRORS * _spread(sample, value)
+    mass, spread = _mass_and_spread(sample, value)
+    error = _ERRORS * spread
     if not error < _LARGEST_ERROR:
         return value, np.nan
-    value += (_mass_from(sample, 1, value) - kept) / density
-    return value, error / density
+    return value + (mass - kept) / density, error / density
 
 
 @kernel
-def _rank_by_distance(sample: Sample, centre: float) -> None:
+def _rank_by_distance(sample: Sample, centre: float, ranks: Array) -> Sample:
+    """The same ids ranked by how near they are to `centre`; `ranks` is filled."""
     middle, zero = splat(np.float32(centre)), splat(_ZERO)
     for i in range(0, sample.size, LANES):
         z = load(sample.values, i)
         distance = maximum(subtract(z, middle), subtract(middle, z))
-        store(sample.values, i, subtract(zero, distance))
+        store(ranks, i, subtract(zero, distance))
+    return Sample(
+        ranks,
+        sample.weights,
+        sample.head,
+        sample.size,
+        sample.whole,
+        sample.unit,
+        sample.thinned,
+    )
 
 
 @kernel
-def _is_reached_by_few(view: Arrays, low: float) -> bool:
+def _is_reached_by_few(sample: Sample, low: float, width: int) -> bool:
     """Whether about one of 64 ids at most reaches a logit."""
-    width, limit = width_of(mask_of(view), len(view[1])), splat(np.float32(low))
-    count = looked_at = 0
-    for start in range(0, width - LANES + 1, _STEP):
-        count += count_bits(at_least(edited_lanes(view, start), limit))
-        looked_at += LANES
-    return bool(64 * count <= looked_at)
+    values, weights, head = sample.values, sample.weights, sample.head
+    count = weight_from(values, weights, (0, head, 1), low)[1]
+    sampled = weight_from(values, weights, (head, sample.size, 1), low)[1]
+    return bool(64 * (count + _STEP // LANES * sampled) <= width)
 
 
 @inlined
@@ -262,11 +277,12 @@ def bands_for(
         low, high = _rounded(value - error, bound), _rounded(value + error, bound)
         return Bands(low, high, bound, bound, bound)
     centre = known.middle
-    _rank_by_distance(sample, centre)
-    value, error = _band_of(sample, row["typical_p"])
+    ranked = _rank_by_distance(sample, centre, lists_of(work)[2])
+    value, error = _band_of(ranked, row["typical_p"])
     inner, outer = max(-value - error, 0.0), max(error - value, 0.0)
     high, outer_high = _rounded(centre + inner, bound), _rounded(centre + outer, bound)
-    if _is_reached_by_few(view, high):  # one edge less to compare with
+    width = width_of(mask_of(view), len(view[1]))
+    if _is_reached_by_few(sample, high, width):  # one edge less to compare with
         bound = outer_high = high
     return Bands(
         _rounded(centre - outer, bound), _rounded(centre - inner, bound), high, outer_high, bound

@@ -5,15 +5,15 @@ A workspace is one array of int64, made once by the caller for V ids; `views_of`
 DIGITS], maxima float32[one for each lane of each block], changed float32[V], sums float64[one for
 each block]. The candidates of a row are ids[:n], ascending, each with its columns.
 
-State of the rows (`state`), one entry or row of each array for each slot: parameters ROW[slots],
-tables TOUCHED[slots, n], of which the first `touched_size` count, distinct ids; touched
-int32[slots, ceil(V / 32)], the bits of these ids; recent int64[slots, RECENT], the last tokens of
-the context as a ring, the i-th of the context at i % RECENT.
+State of the rows (`state`): parameters ROW[slots]; tables TOUCHED[n], the tables of all slots, each
+where `edits_of` finds it, distinct ids that ascend; touched int32[slots, ceil(V / 32)], the bits of
+these ids; recent int64[slots, RECENT], the last tokens of the context as a ring, the i-th of the
+context at i % RECENT.
 """
 
 import numpy as np
 
-from sampler.kernels._jit import Array, Arrays, kernel
+from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.lanes import LANES
 from sampler.kernels.selection import DIGITS
 
@@ -53,7 +53,8 @@ ROW = np.dtype(
         ("position", np.int64),  # of the next token among the generated ones
         ("context_size", np.int64),  # tokens of the prompt and generated ones
         ("counts_tokens", np.bool_),  # whether a penalty looks at the counts of tokens
-        ("touched_size", np.int64),
+        ("table_start", np.int64),  # where in `tables` its touched ids begin
+        ("touched_size", np.int64),  # how many there are
     ],
     align=True,
 )
@@ -70,6 +71,18 @@ TOUCHED = np.dtype(
     ],
     align=True,
 )
+_TOUCHED_BYTES = TOUCHED.itemsize
+
+
+def edits_at(row: Record, slot: int, tables: Array, touched: Array) -> Arrays:
+    """The table of the row in `slot`, with what lies behind it, and the bits of its ids.
+
+    tables : as uint8. Compiled: `edits_of`.
+    """
+    return tables[row["table_start"] * _TOUCHED_BYTES :].view(TOUCHED), touched[slot]
+
+
+edits_of = kernel(edits_at)  # a kernel cannot hand arrays back to Python
 
 
 def workspace(vocab_size: int) -> Array:
@@ -109,4 +122,4 @@ def arrays_of(words: Array) -> Arrays:
     )
 
 
-views_of = kernel(arrays_of)  # a kernel cannot hand arrays back to Python
+views_of = kernel(arrays_of)  # as `edits_of`

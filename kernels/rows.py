@@ -18,7 +18,7 @@ import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.green_list import context_seed
-from sampler.kernels.row import RECENT, ROW, TOUCHED
+from sampler.kernels.row import RECENT, ROW, edits_of
 
 
 @kernel
@@ -36,16 +36,23 @@ def begin_row(row: Record, recent: Array, top: Arrays) -> None:
 def touch(row: Record, table: Array, touched: Array, token_id: int) -> int:
     """Where `token_id` stands in `table`, which has room for another id; it is added if needed."""
     size: int = row["touched_size"]
-    if (touched[token_id >> 5] >> (token_id & 31)) & 1 != 0:
-        for j in range(size):
-            if table[j]["id"] == token_id:
-                return j
+    at, end = 0, size
+    while at < end:
+        middle = (at + end) >> 1
+        if table[middle]["id"] < token_id:
+            at = middle + 1
+        else:
+            end = middle
+    if at < size and table[at]["id"] == token_id:
+        return at
+    for j in range(size, at, -1):
+        table[j] = table[j - 1]
     touched[token_id >> 5] |= np.int32(1) << np.int32(token_id & 31)
-    table[size]["id"] = token_id
-    table[size]["occurrences"] = table[size]["generated"] = 0
-    table[size]["bias"] = 0.0
+    table[at]["id"] = token_id
+    table[at]["occurrences"] = table[at]["generated"] = 0
+    table[at]["bias"] = 0.0
     row["touched_size"] = size + 1
-    return size
+    return at
 
 
 @kernel
@@ -68,28 +75,9 @@ def end_row(row: Record, edits: Arrays, recent: Array, token_id: int) -> None:
 
 
 @kernel
-def touch_all(
-    parameters: Array,
-    tables: Array,
-    touched: Array,
-    slot: int,
-    token_ids: Array,
-    occurrences: Array,
-    biases: Array,
-) -> None:
-    """Adds occurrences (int64[n]) of ids to a slot, and biases (float64[n]) where there are any."""
-    row, table = parameters.view(ROW)[slot], tables[slot].view(TOUCHED)
-    for i in range(len(token_ids)):
-        j = touch(row, table, touched[slot], token_ids[i])
-        table[j]["occurrences"] += occurrences[i]
-        if len(biases) > 0:
-            table[j]["bias"] += biases[i]
-
-
-@kernel
 def count_in_slot(
     parameters: Array, tables: Array, touched: Array, slot: int, token_id: int, change: int
 ) -> None:
     """As `count_token`, for a caller that holds the arrays of all slots."""
-    edits = (tables[slot].view(TOUCHED), touched[slot])
-    count_token(parameters.view(ROW)[slot], edits, token_id, change)
+    row = parameters.view(ROW)[slot]
+    count_token(row, edits_of(row, slot, tables, touched), token_id, change)

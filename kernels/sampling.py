@@ -15,7 +15,7 @@ import numpy as np
 from sampler.kernels._jit import Array, Arrays, Record, kernel
 from sampler.kernels.edits import collect, edit_row
 from sampler.kernels.finish import finish, logprob_of, write_top
-from sampler.kernels.row import EXPONENT, NOT_FINITE, ROW, TOUCHED, Z, views_of
+from sampler.kernels.row import EXPONENT, NOT_FINITE, ROW, Z, edits_of, views_of
 from sampler.kernels.rows import begin_row, end_row
 from sampler.kernels.truncation import log_total, weigh, weigh_and_truncate
 
@@ -107,7 +107,7 @@ def sample_plain(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        edits = (tables[slot].view(TOUCHED), touched[slot])
+        edits = edits_of(row, slot, tables, touched)
         size = distribution_of_row(logits[b], (bitmask[b], masked), row, edits, views)
         if size < 0:
             token_ids[b] = size

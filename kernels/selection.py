@@ -14,10 +14,13 @@ import numpy as np
 from sampler.kernels._jit import Array, Arrays, Word, inlined, kernel
 from sampler.kernels.lane_bits import count_bits, wide_at_least
 from sampler.kernels.lanes import LANES, wide_load, wide_splat
+from sampler.kernels.listed import list_from, mass_from
 
 DIGITS = 2048
 _MANY = 4096  # from so many on, that many digits are worth their while
 FEW = 128  # a group of this size is sorted instead of opened further
+_HANDFUL = 32  # the fewer, the faster they are ranked, and the longer it takes to find them
+_HALVINGS = 16
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 _ALL = np.uint32((1 << LANES) - 1)
 
@@ -136,9 +139,18 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
     keys : int64[size], rank descending, then lower index; masses : float64[size], >= 0;
     work : (int32[size] indices, float64[3, DIGITS] sums). size >= 1, limit > 0.
     """
-    indices, bins = work
     for i in range(size):
-        indices[i] = i
+        work[0][i] = i
+    return last_of(keys, masses, size, limit, work)
+
+
+@kernel
+def last_of(keys: Array, masses: Array, size: int, limit: float, work: Arrays) -> int:
+    """As `last_kept`, of the elements whose indices are in work[0][:size], ascending.
+
+    Up to FEW of these are left in the order of their ranks; more are written over.
+    """
+    indices, bins = work
     above = 0.0
     while size > FEW:
         low, high = _range(keys, indices[:size])
@@ -169,17 +181,44 @@ def last_kept(keys: Array, masses: Array, size: int, limit: float, work: Arrays)
 
 
 @kernel
-def keep_prefix(keys: Array, last: int, size: int, ids: Array, columns: Array) -> int:
+def value_of_few(
+    values: Array, masses: Array, size: int, span: tuple[float, float], limit: float
+) -> float:
+    """A value that a few of `values` reach whose mass is at least `limit`; -inf if there is none.
+
+    span : between which values it is looked for.
+    """
+    low, high = span
+    found = -np.inf
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        mass, count = mass_from(values, masses, size, middle)
+        if mass < limit:
+            high = middle
+            continue
+        low = found = middle
+        if count <= _HANDFUL:
+            break
+    return found
+
+
+@kernel
+def keep_prefix(ranks: Array, last: int, size: int, columns: Array, lists: Arrays) -> int:
     """The number of elements ranked no lower than `last`, moved to the front in their order.
 
-    An element is ids[i] together with columns[:, i].
+    An element is ids[i] together with columns[:, i], `ranks` may be one of them; ranks descending,
+    then lower index. lists : (ids, indices to write over).
     """
-    key = keys[last]
+    ids, indices = lists
+    rank = ranks[last]
+    count = list_from(ranks, size, rank, indices)
     kept = 0
-    for i in range(size):
-        if keys[i] > key or (keys[i] == key and i <= last):
-            ids[kept] = ids[i]
-            for c in range(len(columns)):
-                columns[c, kept] = columns[c, i]
-            kept += 1
+    for j in range(count):
+        i = indices[j]
+        if i > last and ranks[i] == rank:
+            continue
+        ids[kept] = ids[i]
+        for c in range(len(columns)):
+            columns[c, kept] = columns[c, i]
+        kept += 1
     return kept

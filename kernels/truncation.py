@@ -8,6 +8,7 @@ works on what the one before kept; masses are relative to that set's total.
 import numpy as np
 
 from sampler.kernels._jit import Array, Arrays, Record, kernel
+from sampler.kernels.listed import highest_of
 from sampler.kernels.numeric import exp_of_negative, log, total
 from sampler.kernels.precise import LOG2_E, powers_of_two
 from sampler.kernels.row import EXPONENT, RANK, WEIGHT, Z
@@ -31,12 +32,13 @@ def weigh(columns: Array, size: int, temperature: float) -> None:
 
 
 @kernel
-def weigh_few(columns: Array, size: int, temperature: float) -> None:
-    """As `weigh`, several at a time and to another last bit; RANK is written over."""
+def weigh_few(columns: Array, size: int, temperature: float) -> float:
+    """As `weigh`, several at a time and to another last bit; RANK is written over.
+
+    The result is the highest logit.
+    """
     z, weights, scratch = columns[Z, :size], columns[WEIGHT, :size], columns[RANK, :size]
-    highest = z[0]
-    for i in range(1, size):
-        highest = max(highest, z[i])
+    highest = highest_of(z, size)
     # so high a factor gives the same as any higher one, but 0 times it is 0
     powers_of_two(z, highest, min(LOG2_E / temperature, 1e300), weights, scratch)
     for i in range(size):
@@ -45,6 +47,7 @@ def weigh_few(columns: Array, size: int, temperature: float) -> None:
         columns[EXPONENT, i] = exponent
         if exponent < _DEEP:
             weights[i] = exp_of_negative(exponent)
+    return highest
 
 
 @kernel
@@ -53,7 +56,7 @@ def _cut(size: int, masses: Array, limit: float, work: Arrays) -> int:
     ids, columns, keys, indices, bins = work[:5]
     order_keys(columns[RANK], size, keys)
     last = last_kept(keys, masses, size, limit, (indices, bins))
-    return keep_prefix(keys, last, size, ids, columns)
+    return keep_prefix(columns[RANK], last, size, columns, (ids, indices))
 
 
 @kernel

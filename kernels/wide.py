@@ -28,24 +28,25 @@ from sampler.kernels.bulk import (
 from sampler.kernels.candidates import sparse_candidates
 from sampler.kernels.edits import edit_row
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
+from sampler.kernels.listed import list_from, sum_of, sum_of_products
 from sampler.kernels.nucleus import sample_nucleus
-from sampler.kernels.numeric import log, total
+from sampler.kernels.numeric import log
 from sampler.kernels.pivots import Known
-from sampler.kernels.row import EXPONENT, RANK, ROW, TOUCHED, UNDECIDED, WEIGHT, Z, views_of
+from sampler.kernels.row import EXPONENT, RANK, ROW, UNDECIDED, WEIGHT, Z, edits_of, views_of
 from sampler.kernels.rows import begin_row, end_row
-from sampler.kernels.selection import keep_prefix, last_kept, order_keys
+from sampler.kernels.selection import FEW, keep_prefix, last_of, order_keys, value_of_few
 from sampler.kernels.truncation import (
     cut_by_min_p,
     cut_by_typical_p,
     weigh,
     weigh_and_truncate,
-    weighted_exponents,
 )
 from sampler.kernels.view import (
     edit_touched,
     view_of,
 )
 
+_IDS_PER_SAMPLED = 2**15  # of the head of a row that typical_p cuts
 _BEYOND = -4  # what is kept is more than the head
 
 
@@ -54,7 +55,7 @@ def _greedy(row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays) -> tu
     ids, columns = work[0], work[1]
     chosen = first_highest(columns[Z], size)
     token_id = ids[chosen]
-    mass = total(columns[WEIGHT], size) + bulk.weight
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
     log_mass = log(mass)
     logprob = logprob_of(columns[EXPONENT, chosen], log_mass)
     if not is_near(bulk.error / mass, logprob) or row["top_n"] > size:
@@ -69,8 +70,8 @@ def _sample_all(
     view: Arrays, row: Record, size: int, bulk: Bulk, work: Arrays, top: Arrays
 ) -> tuple[int, float]:
     columns = work[1]
-    mass = total(columns[WEIGHT], size) + bulk.weight
-    known = (mass, columns[Z, first_highest(columns[Z], size)])
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
+    known = (mass, bulk.highest)
     listed = (columns[WEIGHT], size, 1.0, 0.0)
     token_id, exponent = draw_of_all(view, row, known, listed, bulk, work)
     log_mass = log(mass)
@@ -84,38 +85,46 @@ def _sample_all(
 
 
 @kernel
-def _certain_cut(size: int, limits: tuple[float, float, float, float, float], work: Arrays) -> int:
+def _certain_cut(
+    size: int, span: tuple[float, float], limits: tuple[float, float, float, float], work: Arrays
+) -> int:
     """How many of the head stay when ranked by RANK up to a weight; or UNDECIDED, or _BEYOND.
 
+    span : what the RANK of an id outside the head is below, and the highest there may be;
     limits : (the weight, a bound on its error, one on that of a difference of ranks, the centre
-    from which they are counted, the highest RANK that an id outside the head may have). An error of
-    the centre cannot change the order of ids to the same side of it.
+    from which they are counted). An error of the centre cannot change the order of ids to the same
+    side of it.
     """
-    limit, error, slack, centre, outside = limits
+    limit, error, slack, centre = limits
     ids, columns, keys, indices, bins = work[:5]
-    if total(columns[WEIGHT], size) + error < limit:
+    ranks, weights = columns[RANK], columns[WEIGHT]
+    if sum_of(weights, size) + error < limit:
         return _BEYOND
-    order_keys(columns[RANK], size, keys)
-    last = last_kept(keys, columns[WEIGHT], size, limit, (indices, bins))
-    rank, below = columns[RANK, last], columns[EXPONENT, last] < centre
+    low = value_of_few(ranks, weights, size, span, limit + error)
+    listed = list_from(ranks, size, low - 2.0 * slack, indices)
+    order_keys(ranks, size, keys)
+    last = last_of(keys, weights, listed, limit, (indices, bins))
+    if listed > FEW:  # written over
+        listed = list_from(ranks, size, -np.inf, indices)
+    rank, below = ranks[last], columns[EXPONENT, last] < centre
+    if rank - slack < span[0]:
+        return _BEYOND
     before = 0.0
-    for i in range(size):
-        above = columns[RANK, i] - rank
+    for j in range(listed):
+        i = indices[j]
+        above = ranks[i] - rank
         if above > slack:
-            before += columns[WEIGHT, i]
+            before += weights[i]
         elif above >= -slack:
             is_tie = columns[Z, i] == columns[Z, last]
             other_side = (columns[EXPONENT, i] < centre) != below or -rank <= slack
             if not is_tie and (other_side or above == 0.0):
                 return UNDECIDED
             if above > 0.0 or (is_tie and i < last):
-                before += columns[WEIGHT, i]
-    certain = before + error < limit <= before + columns[WEIGHT, last] - error
-    if rank - slack <= outside:
-        return _BEYOND
-    if not certain:
+                before += weights[i]
+    if not before + error < limit <= before + weights[last] - error:
         return UNDECIDED
-    return keep_prefix(keys, last, size, ids, columns)
+    return keep_prefix(ranks, last, size, columns, (ids, indices))
 
 
 @kernel
@@ -123,43 +132,42 @@ def _cut_top_p(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
     columns = work[1]
     for i in range(size):
         columns[RANK, i] = columns[Z, i]
-    mass = total(columns[WEIGHT], size) + bulk.weight
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
     error = bulk.error + ROUNDING * mass
-    return _certain_cut(size, (row["top_p"] * mass, error, 0.0, 0.0, -np.inf), work)
+    span = (np.float64(bulk.bound), np.float64(bulk.highest))
+    return _certain_cut(size, span, (row["top_p"] * mass, error, 0.0, 0.0), work)
 
 
 @kernel
-def _centre_of(
-    row: Record, size: int, bulk: Bulk, columns: Array
-) -> tuple[float, float, float, float]:
-    """The mass, the mean exponent by weight with a bound on its error, and the highest logit.
+def _centre_of(row: Record, size: int, bulk: Bulk, columns: Array) -> tuple[float, float, float]:
+    """The mass, and the mean exponent by weight with a bound on its error.
 
     Errors d of the weights move the mean by at most d * sum of weight * |exponent - mean|.
     """
-    mass = total(columns[WEIGHT], size) + bulk.weight
-    centre = (weighted_exponents(size, columns) + bulk.exponents) / mass
-    highest = columns[Z, first_highest(columns[Z], size)]
-    bound = (bulk.bound - highest) / row["temperature"]
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
+    products = sum_of_products(columns[WEIGHT], columns[EXPONENT], size)
+    centre = (products + bulk.exponents) / mass
+    bound = (bulk.bound - bulk.highest) / row["temperature"]
     off = abs(bound - centre)
     error = bulk.exponents_error
     if bulk.weight > 0.0:
         relative = bulk.error / bulk.weight
         error += relative * (abs(bulk.weight * bound - bulk.exponents) + 2.0 * bulk.weight * off)
-    return mass, centre, 1.01 * error / mass + ROUNDING * (1.0 + abs(centre)), highest
+    return mass, centre, 1.01 * error / mass + ROUNDING * (1.0 + abs(centre))
 
 
 @kernel
 def _cut_typical(row: Record, size: int, bulk: Bulk, work: Arrays) -> int:
     columns = work[1]
-    mass, centre, slack, highest = _centre_of(row, size, bulk, columns)
+    mass, centre, slack = _centre_of(row, size, bulk, columns)
     error = bulk.error + ROUNDING * mass
-    lowest = (bulk.bound - highest) / row["temperature"]
-    for i in range(size):
-        columns[RANK, i] = -abs(centre - columns[EXPONENT, i]) + 0.0
+    lowest = (bulk.bound - bulk.highest) / row["temperature"]
     if lowest >= centre:
         return _BEYOND
-    outside = lowest - centre + 2.0 * slack
-    return _certain_cut(size, (row["typical_p"] * mass, error, 2.0 * slack, centre, outside), work)
+    for i in range(size):
+        columns[RANK, i] = -abs(centre - columns[EXPONENT, i]) + 0.0
+    span = (lowest - centre + 2.0 * slack, 0.0)
+    return _certain_cut(size, span, (row["typical_p"] * mass, error, 2.0 * slack, centre), work)
 
 
 @kernel
@@ -184,8 +192,8 @@ def _decide(
 
 @kernel
 def _known(row: Record, size: int, bulk: Bulk, work: Arrays) -> Known:
-    _, centre, slack, highest = _centre_of(row, size, bulk, work[1])
-    return Known(size, bulk.weight, highest + centre * row["temperature"], centre, slack)
+    _, centre, slack = _centre_of(row, size, bulk, work[1])
+    return Known(size, bulk.weight, bulk.highest + centre * row["temperature"], centre, slack)
 
 
 @kernel
@@ -194,7 +202,10 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
     truncated = not row["greedy"] and (row["top_p"] < 1.0 or row["typical_p"] < 1.0)
     with_exponents = truncated and row["top_p"] == 1.0
     temperature = 1.0 if row["greedy"] else row["temperature"]
-    bound = bound_of_head(view, SHORT_HEAD, work)
+    sampled = SHORT_HEAD
+    if with_exponents:  # what is typical reaches farther down, the more ids there are
+        sampled = max(sampled, (len(view[1]) + _IDS_PER_SAMPLED // 2) // _IDS_PER_SAMPLED)
+    bound = bound_of_head(view, sampled, work)
     if truncated and is_flat(view, bound, temperature, work):
         known = Known(0, 0.0, 0.0, 0.0, 0.0)
         if with_exponents:
@@ -216,7 +227,7 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
             return size, 0.0
         token_id, logprob = _decide(view, row, size, bulk, work, top)
     if token_id == UNDECIDED:
-        bulk = weigh_again(view, temperature, size, bulk, work)
+        bulk = weigh_again(view, temperature, bulk, work)
         token_id, logprob = _decide(view, row, size, bulk, work, top)
     if token_id == _BEYOND:
         known = _known(row, size, bulk, work)
@@ -260,13 +271,13 @@ def raw_score(
     size, bulk = weigh_row(view, 1.0, False, bound_of_head(view, SHORT_HEAD, work), work)
     if size < count or size < 1:
         return UNDECIDED, 0.0  # the mask may forbid what is not finite: it then counts as -inf
-    mass = total(columns[WEIGHT], size) + bulk.weight
+    mass = sum_of(columns[WEIGHT], size) + bulk.weight
     log_mass = log(mass)
-    highest = columns[Z, first_highest(columns[Z], size)]
+    highest = bulk.highest
     logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if not are_near(bulk.error / mass, logprob, log_mass, count):
-        bulk = weigh_again(view, 1.0, size, bulk, work)
-        log_mass = log(total(columns[WEIGHT], size) + bulk.weight)
+        bulk = weigh_again(view, 1.0, bulk, work)
+        log_mass = log(sum_of(columns[WEIGHT], size) + bulk.weight)
         logprob = logprob_of(min(np.float64(logits[token_id]) - highest, 0.0), log_mass)
     if count > 0:
         write_top(size, count, log_mass, work, top)
@@ -298,10 +309,8 @@ def sample_wide(
         b, slot = pairs[0, n], pairs[1, n]
         row, top = rows[slot], (top_ids[b], top_logprobs[b])
         begin_row(row, recent[slot], top)
-        mask, edits = (
-            (bitmask[b].view(np.uint16), masked),
-            (tables[slot].view(TOUCHED), touched[slot]),
-        )
+        mask = (bitmask[b].view(np.uint16), masked)
+        edits = edits_of(row, slot, tables, touched)
         token_id, processed = wide_row(logits[b], mask, row, edits, views, top)
         logprob = processed
         if token_id >= 0 and row["raw_logprobs"]:

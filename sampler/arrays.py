@@ -26,7 +26,7 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
         and logits.flags.carray
     ):
         return logits
-    array = _as_array("logits", logits)
+    array = as_array("logits", logits)
     if array.ndim != 2 or array.shape[0] != batch_size or array.shape[1] < vocab_size:
         raise InvalidParameterError(
             f"`logits` must have shape [{batch_size}, >= {vocab_size}]. Given: {list(array.shape)}"
@@ -36,7 +36,7 @@ def as_logits(logits: npt.ArrayLike, batch_size: int, vocab_size: int) -> npt.ND
             f"`logits` must be float32, float16, bfloat16 or float64. Given: {array.dtype}"
         )
     with np.errstate(over="ignore"):  # beyond float32 is +inf, which the row reports
-        return _kernel_array(np.ascontiguousarray(array, dtype=np.float32))
+        return _kernel_array("logits", array, _FLOAT32)
 
 
 def as_bitmask(bitmask: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.int32]:
@@ -49,30 +49,37 @@ def as_bitmask(bitmask: npt.ArrayLike, batch_size: int) -> npt.NDArray[np.int32]
         and bitmask.flags.carray
     ):
         return bitmask
-    array = _as_array("bitmask", bitmask)
+    array = as_array("bitmask", bitmask)
     if array.ndim != 2 or array.shape[0] != batch_size or array.dtype != np.int32:
         raise InvalidParameterError(
             f"`bitmask` must be int32[{batch_size}, words]. Given: {array.dtype}{list(array.shape)}"
         )
-    return _kernel_array(np.ascontiguousarray(array))
+    return _kernel_array("bitmask", array, _INT32)
 
 
-def _as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+def as_array(name: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    """`given` as an array of whatever it holds; raises InvalidParameterError."""
     try:
         return np.asarray(given)
-    except (TypeError, ValueError) as error:  # ragged lists, tensors that are not on the CPU
+    except Exception as error:  # ragged lists, tensors that are not on the CPU, code of their own
         raise InvalidParameterError(f"`{name}` must be an array: {error}") from error
 
 
-def _kernel_array(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """`array` itself, or an alias of it that is typed writable.
+def _kernel_array(name: str, array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """`array` as kernels are compiled for it: contiguous, aligned and typed writable.
 
     Kernels write to neither logits nor bitmask, but Numba would compile them once more for the
     type of a read-only array: seconds, in the middle of serving.
     """
-    if array.flags.writeable or array.size == 0:
+    try:
+        array = np.require(array, dtype, ["C", "A"])
+    except MemoryError as error:  # a view can be larger than any memory
+        raise InvalidParameterError(f"`{name}` must fit into memory: {error}") from error
+    if array.flags.writeable:
         return array
+    if array.size == 0:  # there is no memory that an alias could have
+        return np.empty(array.shape, dtype)
     memory = (ctypes.c_byte * array.nbytes).from_address(array.ctypes.data)
     memory.owner = array  # type: ignore[attr-defined]  # keeps it alive as long as its alias
-    alias: npt.NDArray[Any] = np.frombuffer(memoryview(memory), array.dtype)
+    alias: npt.NDArray[Any] = np.frombuffer(memoryview(memory), dtype)
     return alias.reshape(array.shape)

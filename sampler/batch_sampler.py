@@ -6,7 +6,7 @@ of one row enters another's arithmetic.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from operator import index
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from sampler.slots import Slots
 
 _PLAIN: Kernel = sample_plain
 _new_tuple = tuple.__new__  # of a NamedTuple, in a third of the time of `_make`
+_append = list.append
 _INT64, _FLOAT32 = np.dtype(np.int64), np.dtype(np.float32)
 
 STATUS_TEXTS = {
@@ -77,8 +78,8 @@ class _Batch(NamedTuple):
 
     Attributes
     ----------
-    appends : to the history of each row, in the order of the logits
-    counting : the slots whose tokens are counted
+    rows : in the order of the logits
+    histories : of these rows
     calls : a kernel each, with int64[2, n]: rows of the logits and their slots
     is_lasting : whether these are the kernels that the rows want, and not what answers for them
         until they are compiled
@@ -87,8 +88,8 @@ class _Batch(NamedTuple):
     """
 
     size: int
-    appends: list[Callable[[int], None]]
-    counting: list[int]
+    rows: list[_Row]
+    histories: list[list[int]]
     calls: list[tuple[Kernel, npt.NDArray[np.int64]]]
     is_lasting: bool
     width: int
@@ -164,14 +165,15 @@ class BatchSampler:
                 f"Given: {self.max_batch_size + 1}"
             )
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
-        row = _Row(parameters, seed, self._free.pop())
+        row = _Row(parameters, seed, self._free[-1])
         row.kernel = _kernel_for(parameters, self.vocab_size)
         row.history, row.prompt_length = prompt, len(prompt)
-        self._slots.begin(row.slot, parameters, seed, prompt)
+        self._slots.begin(row.slot, parameters, seed, prompt, len(prompt))
         handle = self._next_handle
         self._next_handle += 1
-        self._rows[handle] = row
         self._everyone = None
+        self._free.pop()  # not before all is done: an interrupt would lose the slot
+        self._rows[handle] = row
         return handle
 
     def remove(self, handle: int) -> None:
@@ -179,6 +181,7 @@ class BatchSampler:
         row = self._row(handle)
         del self._rows[handle]
         self._everyone = None
+        self._slots.end(row.slot)
         self._free.append(row.slot)
 
     def seed(self, handle: int) -> int:
@@ -189,10 +192,14 @@ class BatchSampler:
         """Appends a token that was not drawn here; it counts as generated and takes a position."""
         (checked,) = self._checked_ids("token_id", [token_id])
         row = self._row(handle)
-        row.history.append(checked)
-        if row.counts_tokens:
-            self._slots.count(row.slot, checked, 1)
-        self._slots.set_context(row.slot, row.history, len(row.history) - row.prompt_length)
+        try:
+            row.history.append(checked)
+            if row.counts_tokens:
+                self._slots.count(row.slot, checked, 1)
+            self._slots.set_context(row.slot, row.history, len(row.history) - row.prompt_length)
+        except BaseException:
+            self._restore([row])
+            raise
 
     def rollback(self, handle: int, n: int) -> None:
         """Takes back the last `n` generated tokens, drawn or pushed, and their positions.
@@ -203,11 +210,16 @@ class BatchSampler:
         generated = len(row.history) - row.prompt_length
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= generated:
             raise InvalidParameterError(f"`n` must be >= 0 and <= {generated}. Given: {n!r}")
-        for _ in range(n):
-            token_id = row.history.pop()
-            if row.counts_tokens:
+        kept = len(row.history) - n
+        taken = row.history[kept:]
+        try:
+            del row.history[kept:]
+            for token_id in taken if row.counts_tokens else ():
                 self._slots.count(row.slot, token_id, -1)
-        self._slots.set_context(row.slot, row.history, generated - n)
+            self._slots.set_context(row.slot, row.history, generated - n)
+        except BaseException:
+            self._restore([row])
+            raise
 
     def sample(
         self,
@@ -226,7 +238,8 @@ class BatchSampler:
         rows : the B handles that the rows of logits belong to; None is all, in the order added
 
         A row that cannot be drawn (NaN or +inf at an allowed id, nothing allowed) gets token -1 and
-        an entry in `errors`; its history and random position do not move.
+        an entry in `errors`; its history and random position do not move. An interrupt
+        (KeyboardInterrupt) leaves all rows as they were, or all with their tokens.
 
         Raises
         ------
@@ -246,16 +259,29 @@ class BatchSampler:
             np.empty(size, _FLOAT32),
             *(batch.no_top or _top_arrays(size, batch.width)),
         )
+        slots = self._slots
+        if slots.draws_left == 0:
+            slots.make_room()
+        slots.draws_left -= 1
         failed = 0
-        for kernel, pairs in batch.calls:
-            failed += kernel(logits, mask, masked, pairs, *self._slots.arrays, *out)
-        errors = self._failed((logits, mask, masked), batch, out) if failed else {}
-        for append, token_id in zip(batch.appends, out[0].tolist()):  # noqa: B905 (0.1 us)
-            if token_id >= 0:
-                append(token_id)
-        for slot in batch.counting:
-            self._slots.make_room(slot)
+        try:
+            for kernel, pairs in batch.calls:
+                failed += kernel(logits, mask, masked, pairs, *slots.arrays, *out)
+            errors = self._failed((logits, mask, masked), batch, out) if failed else {}
+            histories, token_ids = batch.histories, out[0].tolist()
+            if errors:
+                histories, token_ids = _drawn(histories, token_ids)
+            # interrupts come between bytecodes: a loop could end when only some rows moved on
+            any(map(_append, histories, token_ids))
+        except BaseException:
+            self._restore(batch.rows)
+            raise
         return _new_tuple(SampledTokens, (*out, errors))
+
+    def _restore(self, rows: Iterable[_Row]) -> None:
+        """Makes the slots of rows what their histories say."""
+        for row in rows:
+            self._slots.begin(row.slot, row.parameters, row.seed, row.history, row.prompt_length)
 
     def _failed(
         self, given: tuple[Any, ...], batch: _Batch, out: tuple[Any, ...]
@@ -298,9 +324,7 @@ class BatchSampler:
         return logprobs
 
     def _batch_of(self, handles: Sequence[int]) -> _Batch:
-        if not isinstance(handles, Iterable):
-            raise InvalidParameterError(f"`rows` must be a sequence of handles. Given: {handles!r}")
-        rows = [self._row(handle) for handle in handles]
+        rows = [self._row(handle) for handle in _elements("rows", handles, "handles")]
         if len({row.slot for row in rows}) != len(rows):
             raise InvalidParameterError(f"`rows` must be distinct. Given: {handles!r}")
         return self._batch(rows)
@@ -317,9 +341,8 @@ class BatchSampler:
         is_lasting = [kernel for kernel, _ in calls] == list(pairs)
         width = min(width, self.vocab_size)
         no_top = None if width else _top_arrays(len(rows), 0)
-        appends = [row.history.append for row in rows]
-        counting = [row.slot for row in rows if row.counts_tokens]
-        return _Batch(len(rows), appends, counting, calls, is_lasting, width, no_top)
+        histories = [row.history for row in rows]
+        return _Batch(len(rows), rows, histories, calls, is_lasting, width, no_top)
 
     def _row(self, handle: int) -> _Row:
         known = isinstance(handle, Integral) and not isinstance(handle, bool)
@@ -328,10 +351,8 @@ class BatchSampler:
         return self._rows[handle]
 
     def _checked_ids(self, name: str, token_ids: Iterable[int]) -> list[int]:
-        if not isinstance(token_ids, Iterable):
-            raise InvalidParameterError(f"`{name}` must be a sequence of ids. Given: {token_ids!r}")
         checked = []
-        for token_id in token_ids:
+        for token_id in _elements(name, token_ids, "ids"):
             try:
                 checked.append(-1 if isinstance(token_id, bool) else index(token_id))
             except TypeError:
@@ -342,6 +363,21 @@ class BatchSampler:
                     f"Given: {token_id!r}"
                 )
         return checked
+
+
+def _elements(name: str, given: Iterable[int], what: str) -> Iterator[int]:
+    try:
+        return iter(given)
+    except TypeError as error:  # of a scalar array too, which claims to be iterable
+        raise InvalidParameterError(
+            f"`{name}` must be a sequence of {what}. Given: {given!r}"
+        ) from error
+
+
+def _drawn(histories: list[list[int]], token_ids: list[int]) -> tuple[list[list[int]], list[int]]:
+    """The histories of rows without an error, and their tokens."""
+    drawn = [b for b, token_id in enumerate(token_ids) if token_id >= 0]
+    return [histories[b] for b in drawn], [token_ids[b] for b in drawn]
 
 
 def _top_arrays(size: int, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:

@@ -1,16 +1,16 @@
 """What the next token is drawn from, for one row: the batch sampler's own path, opened up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
 
-from sampler.arrays import as_bitmask, as_logits
+from sampler.arrays import as_array, as_bitmask, as_logits
 from sampler.batch_sampler import STATUS_TEXTS, BatchSampler
 from sampler.errors import InvalidParameterError, LogitsError
-from sampler.kernels.row import EXPONENT, ROW, TOUCHED, Z, arrays_of
+from sampler.kernels.row import EXPONENT, ROW, Z, arrays_of, edits_at
 from sampler.kernels.rows import begin_row
 from sampler.kernels.sampling import distribution_of_row
 from sampler.kernels.truncation import log_total
@@ -55,41 +55,40 @@ def next_token_distribution(
     InvalidParameterError : wrong shape, dtype, ids or prompt_length
     LogitsError : NaN or +inf at an allowed id, or nothing allowed
     """
-    if not isinstance(context_token_ids, Iterable):
-        raise InvalidParameterError(
-            f"`context_token_ids` must be a sequence of ids. Given: {context_token_ids!r}"
-        )
-    context_token_ids = list(context_token_ids)
-    size = len(context_token_ids)
+    sampler, row, mask = open_row(logits, bitmask)
+    context = sampler._checked_ids("context_token_ids", context_token_ids)
+    size = len(context)
     integer = isinstance(prompt_length, Integral) and not isinstance(prompt_length, bool)
     if not integer or not 0 <= prompt_length <= size:
         raise InvalidParameterError(
             f"`prompt_length` must be >= 0 and <= {size}. Given: {prompt_length!r}"
         )
-    prompt, generated = context_token_ids[:prompt_length], context_token_ids[prompt_length:]
-    return _distribution(*open_row(logits, parameters, prompt, generated, bitmask))
+    add_row(sampler, parameters, context[:prompt_length], context[prompt_length:])
+    return _distribution(sampler, row, mask)
 
 
 def open_row(
-    logits: npt.ArrayLike,
-    parameters: SamplingParameters,
-    prompt_token_ids: Sequence[int],
-    generated_token_ids: Sequence[int],
-    bitmask: npt.NDArray[np.int32] | None,
+    logits: npt.ArrayLike, bitmask: npt.NDArray[np.int32] | None
 ) -> tuple[BatchSampler, npt.NDArray[np.float32], npt.NDArray[np.int32] | None]:
-    """A sampler whose only row has this context; float32[V]; int32[1, words] or None.
+    """A sampler for one row of float32[V], that row, and its mask, int32[1, words] or None.
 
-    Raises InvalidParameterError for a wrong shape, dtype or id.
+    Raises InvalidParameterError for a wrong shape or dtype.
     """
-    rows = np.asarray(logits)
+    rows = as_array("logits", logits)
     if rows.ndim != 1 or rows.size == 0:
         raise InvalidParameterError(f"`logits` must have shape [>= 1]. Given: {list(rows.shape)}")
     rows = as_logits(rows[None], 1, 1)
-    sampler = BatchSampler(rows.shape[1], 1)
-    handle = sampler.add(parameters, prompt_token_ids)
-    for token_id in generated_token_ids:
+    mask = None if bitmask is None else as_bitmask(as_array("bitmask", bitmask)[None], 1)
+    return BatchSampler(rows.shape[1], 1), rows[0], mask
+
+
+def add_row(
+    sampler: BatchSampler, parameters: SamplingParameters, prompt: list[int], generated: list[int]
+) -> None:
+    """None; gives `sampler` a row with this context."""
+    handle = sampler.add(parameters, prompt)
+    for token_id in generated:
         sampler.push(handle, token_id)
-    return sampler, rows[0], None if bitmask is None else as_bitmask(np.asarray(bitmask)[None], 1)
 
 
 def _distribution(
@@ -106,7 +105,7 @@ def _distribution(
         logits,
         (sampler._no_bitmask[0] if bitmask is None else bitmask[0], bitmask is not None),
         row,
-        (tables[0].view(TOUCHED), touched[0]),
+        edits_at(row, 0, tables, touched),
         work,
     )
     if size < 0:

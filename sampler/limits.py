@@ -120,6 +120,7 @@ class AutomatonLimits:
     max_stacks : stacks of calls in all configurations
     max_bytes : memory, kept masks included
     mask_bytes : memory for kept masks; when it is full they are forgotten
+    max_text_bytes : memory for the languages of texts, as far as tokens are the first to need them
     step_seconds : wall-clock time for what one token is the first one to need
     """
 
@@ -129,4 +130,5 @@ class AutomatonLimits:
     max_stacks: int = 1 << 20
     max_bytes: int = 64 << 20
     mask_bytes: int = 4 << 20
-    step_seconds: float = 1.0
+    max_text_bytes: int = 128 << 20
+    step_seconds: float = 2.0

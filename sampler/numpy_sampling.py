@@ -9,16 +9,13 @@ Sources of the arithmetic are named in the kernels: `edits`, `green_list`, `phil
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, RECENT, ROW, TOUCHED
+from sampler.kernels._jit import Array, Arrays, Record
+from sampler.kernels.row import NOT_FINITE, NOTHING_ALLOWED, RECENT, ROW, edits_at
 from sampler.numpy_truncation import Candidates, by_rank, cumulative
-
-Array = npt.NDArray[Any]
-Record = Any  # one element of an array of ROW
 
 _LOW = 2**32 - 1
 _UINT64 = 2**64 - 1
@@ -45,13 +42,12 @@ def sample_rows(
     failed = 0
     with np.errstate(all="ignore"):  # infinities have a meaning here
         for b, slot in pairs.T.tolist():
-            row, table = rows[slot], tables[slot].view(TOUCHED)
-            top = top_ids[b], top_logprobs[b]
+            row, top = rows[slot], (top_ids[b], top_logprobs[b])
+            entries = edits_at(row, slot, tables, touched)
             begin(row, recent[slot])
             top[0][:], top[1][:] = -1, -np.inf
-            raw = logits[b, :vocab_size]
-            z = raw
-            for _, z in edits(raw, row, table[: row["touched_size"]]):  # noqa: B007 (the last one)
+            raw = z = logits[b, :vocab_size]
+            for _, z in edits(raw, row, entries[0][: row["touched_size"]]):  # noqa: B007 (the last)
                 pass
             candidates = _candidates(z, bitmask[b] if masked else None, row)
             if isinstance(candidates, int):
@@ -61,7 +57,7 @@ def sample_rows(
             token_id, processed = _drawn(candidates, row, top)
             logprob = _raw_logprob(raw, token_id, row, top) if row["raw_logprobs"] else processed
             token_ids[b], logprobs[b], processed_logprobs[b] = token_id, logprob, processed
-            _end(row, (table, touched[slot]), recent[slot], token_id)
+            _end(row, entries, recent[slot], token_id)
     return failed
 
 
@@ -74,9 +70,9 @@ def begin(row: Record, recent: Array) -> None:
         row["green_seed"] = context_seed(int(row["green_key"]), context)
 
 
-def _end(row: Record, edits: tuple[Array, Array], recent: Array, token_id: int) -> None:
+def _end(row: Record, entries: Arrays, recent: Array, token_id: int) -> None:
     if row["counts_tokens"]:
-        table, touched = edits
+        table, touched = entries
         j = _place(row, table, touched, token_id)
         table["occurrences"][j] += 1
         table["generated"][j] += 1
@@ -88,15 +84,16 @@ def _end(row: Record, edits: tuple[Array, Array], recent: Array, token_id: int) 
 def _place(row: Record, table: Array, touched: Array, token_id: int) -> int:
     """Where `token_id` stands in `table`, which has room for another id; it is added if needed."""
     size = int(row["touched_size"])
-    found = np.flatnonzero(table["id"][:size] == token_id)
-    if len(found):
-        return int(found[0])
+    at = int(np.searchsorted(table["id"][:size], token_id))
+    if at < size and table["id"][at] == token_id:
+        return at
+    table[at + 1 : size + 1] = table[at:size].copy()
     words = touched.view(np.uint32)
     words[token_id // 32] |= np.uint32(1 << token_id % 32)
-    table[size] = np.zeros((), TOUCHED)
-    table["id"][size] = token_id
+    table[at] = np.zeros((), table.dtype)
+    table["id"][at] = token_id
     row["touched_size"] = size + 1
-    return size
+    return at
 
 
 def edits(logits: Array, row: Record, table: Array) -> Iterator[tuple[str, Array]]:

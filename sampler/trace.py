@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.batch_sampler import STATUS_TEXTS
-from sampler.distribution import open_row
+from sampler.distribution import add_row, open_row
 from sampler.errors import InvalidParameterError, LogitsError, shown
-from sampler.kernels.row import NOTHING_ALLOWED, ROW, TOUCHED
+from sampler.kernels.row import NOTHING_ALLOWED, ROW, edits_at
 from sampler.numpy_sampling import allowed, begin, edits, finite, truncations
 from sampler.numpy_truncation import Candidates, by_rank
 from sampler.parameters import SamplingParameters, is_integer
@@ -88,12 +88,13 @@ def trace_step(
     """
     if not is_integer(n) or n < 1:
         raise InvalidParameterError(f"`n` must be an integer >= 1. Given: {shown(n)}")
-    sampler, row, mask = open_row(
-        logits, parameters, prompt_token_ids, generated_token_ids, bitmask
-    )
-    slots, tables, _, recent, _ = sampler._slots.arrays
+    sampler, row, mask = open_row(logits, bitmask)
+    prompt = sampler._checked_ids("prompt_token_ids", prompt_token_ids)
+    generated = sampler._checked_ids("generated_token_ids", generated_token_ids)
+    add_row(sampler, parameters, prompt, generated)
+    slots, tables, touched, recent, _ = sampler._slots.arrays
     record = slots.view(ROW)[0]
-    table = tables[0].view(TOUCHED)[: record["touched_size"]]
+    table = edits_at(record, 0, tables, touched)[0][: record["touched_size"]]
     with np.errstate(all="ignore"):  # infinities have a meaning here
         begin(record, recent[0])
         steps = _steps(row, record, table, None if mask is None else mask[0])

@@ -61,3 +61,13 @@ def assert_valid(schema, text):
     """None; fails unless `text` is JSON without repeated keys, and valid under `schema`."""
     value = json.loads(text, object_pairs_hook=object_of, parse_float=exact_number)
     _validator_of(json.dumps(schema)).validate(value)
+
+
+def asking_twice(levels):
+    """A constant that is looked at 2 to the power of `levels` times."""
+    definitions = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(levels)}
+    return {
+        "$defs": {**definitions, f"d{levels}": {"type": "integer"}},
+        "$ref": "#/$defs/d0",
+        "const": 1,
+    }

@@ -7,6 +7,7 @@ has called before, the row of a text state, more room.
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -119,6 +120,7 @@ class Automaton:
         self._limits = limits
         self._arrays: dict[int, npt.NDArray[Any]] = {}
         self._allocated = 0  # bytes of all arrays
+        self._text_bytes = 0  # an estimate of what was made in all steps
         self._block = np.zeros(memory.BLOCK_SIZE, np.int64)
         self.address = int(self._block.ctypes.data)
         self._block[memory.TOKENS] = tokens.address
@@ -154,6 +156,7 @@ class Automaton:
         limits, block = self._limits, self._block
         return bool(
             2 * self.nbytes > limits.max_bytes
+            or 2 * self._text_bytes > limits.max_text_bytes
             or 2 * len(self._text_states) > limits.max_text_states
             or 2 * block[memory.STATE_COUNT] > limits.max_states
             or 2 * block[memory.STACKS + memory.PAIR_COUNT] > limits.max_stacks
@@ -180,9 +183,11 @@ class Automaton:
         GrammarLimitError, GrammarError : see `serve`
         """
         result = follow(self.address, operation, position, number, size)
-        while result < 0:
-            self.serve()
-            result = follow(self.address, operation, position, number, size)
+        if result < 0:
+            with self.step():
+                while result < 0:
+                    self.serve()
+                    result = follow(self.address, operation, position, number, size)
         return result
 
     def start(self) -> int:
@@ -195,18 +200,35 @@ class Automaton:
             return False
         return bool(self._arrays[memory.STATES][position * memory.STATE_SIZE + memory.ACCEPTS])
 
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """What is served inside of it is one step, with one budget.
+
+        Raises
+        ------
+        GrammarLimitError : the steps so far have taken all the memory that there is for texts
+        """
+        limit = self._limits.max_text_bytes
+        if self._text_bytes > limit:
+            raise GrammarLimitError("bytes of the texts of a grammar", self._text_bytes, limit)
+        budget = Budget(self._limits.step_seconds, self._limits.max_bytes)
+        try:
+            with budget:
+                yield
+        finally:
+            self._text_bytes += budget.nbytes
+
     def serve(self) -> None:
         """None; brings what the last call of a kernel ended for, so that it can be made again.
+
+        Inside of `step`.
 
         Raises
         ------
         GrammarLimitError : one of the limits is passed
         GrammarError : a program that breaks its promises
         """
-        with Budget(self._limits.step_seconds, self._limits.max_bytes):
-            self._serve(*self._block[memory.STATUS : memory.NEEDED + 1].tolist())
-
-    def _serve(self, status: int, request: int, needed: int) -> None:
+        status, request, needed = self._block[memory.STATUS : memory.NEEDED + 1].tolist()
         if status == memory.NEED_ROOM:
             self._grow(request, needed)
         elif status == memory.NEED_FRAME:

@@ -53,6 +53,8 @@ class GrammarMatcher:
         self._is_shared = False  # whether a fork has the same list
         self._job = array("q", (self._address, start, 0, 0))  # what `fill_rows` is called for
         self._job_address = self._job.buffer_info()[0]
+        self._lock = grammar.lock
+        self._usual_bitmask: object = None  # the last one that can be filled as it is
 
     def fill_next_token_bitmask(self, bitmask: npt.NDArray[np.int32], row: int = 0) -> None:
         """None; writes the allowed tokens to row `row` of `bitmask`.
@@ -66,13 +68,10 @@ class GrammarMatcher:
         ------
         InvalidParameterError : a wrong dtype, shape or row
         """
-        is_usual = (
-            type(bitmask) is np.ndarray
-            and bitmask.dtype is _INT32
-            and bitmask.ndim == 2
-            and bitmask.flags.carray
-        )
-        if is_usual and type(row) is int:
+        # a caller has the same one for all tokens, and looking at it takes as long as filling it
+        if bitmask is not self._usual_bitmask and _is_usual(bitmask):
+            self._usual_bitmask = bitmask
+        if bitmask is self._usual_bitmask and type(row) is int:
             self.fill_step(self._steps[-1], bitmask, row)
             return
         words = self._checked(bitmask, row)
@@ -137,7 +136,9 @@ class GrammarMatcher:
         step = self._after_token(self._steps[-1], token_id)
         if step is None:
             return False
-        self._append(step)
+        if self._is_shared:
+            self._own()
+        self._steps.append(step)
         return True
 
     def accept_tokens(self, token_ids: Iterable[int]) -> int:
@@ -173,7 +174,7 @@ class GrammarMatcher:
         if position == ENDED:
             return False
         text = np.frombuffer(bytes(data), np.uint8)
-        with self.grammar.lock:
+        with self._lock:
             position = self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
             if position and self._keys is not None:
                 place = self._keys.after_bytes(place, text)
@@ -249,7 +250,7 @@ class GrammarMatcher:
         room = _FORCED_AT_ONCE
         while True:
             data = np.empty(room, np.uint8)
-            with self.grammar.lock:
+            with self._lock:
                 count = self._automaton.follow(FORCED, position, data.ctypes.data, room)
             if count < room or room >= _MOST_FORCED:
                 return data[:count].tobytes()
@@ -283,19 +284,20 @@ class GrammarMatcher:
             return
         job = self._job
         job[1], job[2] = position, row
-        with self.grammar.lock:
+        with self._lock:
             if fill_rows(self._job_address, 1, bitmask, False):
                 self._checked(bitmask, row)
-                self._automaton.serve()
-                while fill_rows(self._job_address, 1, bitmask, True):
+                with self._automaton.step():
                     self._automaton.serve()
+                    while fill_rows(self._job_address, 1, bitmask, True):
+                        self._automaton.serve()
             if self._keys is not None:
                 self._keys.forbid_repeated(step[1], bitmask, row)
 
     def forbid_repeated(self, bitmask: npt.NDArray[np.int32], row: int) -> None:
         """None; forbids what would repeat a key in a row that was filled otherwise."""
         if self._keys is not None:
-            with self.grammar.lock:
+            with self._lock:
                 self._keys.forbid_repeated(self._steps[-1][1], bitmask, row)
 
     def _own(self) -> None:
@@ -318,10 +320,9 @@ class GrammarMatcher:
             return (ENDED, place) if self._may_end(position) else None
         if position == ENDED or not 0 <= token_id < self._vocab_size:
             return None
-        with self.grammar.lock:
+        with self._lock:
             after = follow(self._address, TOKEN, position, token_id, 0)
-            if after < 0:
-                self._automaton.serve()
+            if after < 0:  # what is needed stands in the block; `follow` finds it again
                 after = self._automaton.follow(TOKEN, position, token_id, 0)
             if after and self._keys is not None:
                 place = self._keys.after_token(place, token_id)
@@ -338,6 +339,16 @@ class GrammarMatcher:
         words[:] = 0
         for token_id in self._eos:
             words[token_id // 32] |= np.uint32(1 << token_id % 32)
+
+
+def _is_usual(bitmask: object) -> bool:
+    """Whether kernels can write to it as it is."""
+    return (
+        type(bitmask) is np.ndarray
+        and bitmask.dtype is _INT32
+        and bitmask.ndim == 2
+        and bool(bitmask.flags.carray)
+    )
 
 
 def _checked_id(token_id: object) -> int:

@@ -7,6 +7,7 @@ References are followed inside the document, into the documents of a registry an
 meta-schemas that come along; never over the network.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,7 @@ class Documents:
     numeric : the schemas that say something of numbers
     references : the schemas that have a `$ref`; following them may add some
     unknown : pointers of keywords that the draft does not know
+    drafts : those of the schemas that have been read
 
     Raises
     ------
@@ -106,6 +108,7 @@ class Documents:
         self.numeric: list[Schema] = []
         self.references: list[Schema] = []
         self.unknown: list[str] = []
+        self.drafts: set[int] = set()
         self._read(root, "", _draft(root, LATEST), "")
         self.root = self.place(root)
 
@@ -149,6 +152,7 @@ class Documents:
             if "id" in keywords or "$id" in keywords:
                 draft, base = self._identify(keywords, draft, base)
             schema = self._places[id(keywords)] = Schema(keywords, pointer, draft, base)
+            self.drafts.add(draft)
             self._note_anchors(schema, keywords)
             waiting.extend(
                 (part, inner, draft, base) for part, inner in self._parts(schema, keywords)
@@ -162,7 +166,7 @@ class Documents:
         if "$ref" in keywords and draft <= 7:
             return draft, base  # these drafts ignore what stands beside a reference
         draft = _draft(keywords, draft)
-        base = urldefrag(urljoin(base, name)).url
+        base = _joined(base, name)
         self._resources.setdefault(base, keywords)
         return draft, base
 
@@ -222,7 +226,7 @@ class Documents:
     def _resolve(self, schema: Schema, keyword: str) -> Schema:
         reference, where = schema.get(keyword), schema.where(keyword)
         target, _, fragment = reference.partition("#")
-        base = urldefrag(urljoin(schema.base, target)).url if target else schema.base
+        base = _joined(schema.base, target) if target else schema.base
         root = self._document(base)
         if root is None:
             raise UnsupportedSchemaError(f"{reference!r} leads out of the schema", keyword, where)
@@ -267,7 +271,7 @@ class Documents:
             token = token.replace("~1", "/").replace("~0", "~")
             if isinstance(value, dict) and token in value:
                 value = value[token]
-            elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+            elif isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
                 value = value[int(token)]
             else:
                 return None
@@ -281,6 +285,7 @@ class Documents:
         return self.place(value)
 
 
+_INDEX = re.compile("0|[1-9][0-9]{0,9}")  # of an array, in a JSON pointer
 _INSIDE = frozenset([Form.SCHEMA, Form.SCHEMAS, Form.SCHEMA_MAP, Form.ITEMS, Form.DEPENDENCIES])
 
 
@@ -295,6 +300,14 @@ def _schemas_inside(form: Form, value: Any, pointer: str) -> Iterator[tuple[Any,
                 yield part, f"{pointer}/{escape(name)}"
     else:
         yield value, pointer
+
+
+def _joined(base: str, reference: str) -> str:
+    """The URI, without a fragment, that `reference` is from `base` on."""
+    try:
+        return urldefrag(urljoin(base, reference)).url
+    except ValueError as error:  # a host in brackets that is no address, and the like
+        raise GrammarError(f"{shown(reference)} is not a URI reference: {error}") from error
 
 
 def _draft(schema: Any, default: int) -> int:

@@ -18,10 +18,11 @@ from sampler.grammar.schema.evaluate import Evaluator
 from sampler.grammar.schema.expand_arrays import Arrays
 from sampler.grammar.schema.expand_objects import Objects
 from sampler.grammar.schema.keys import Keys
-from sampler.grammar.schema.merge import Items, Members, Numbers, Strings, Union
+from sampler.grammar.schema.merge import Constant, Items, Members, Numbers, Strings, Union
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Property, Value
 from sampler.grammar.schema.texts import Texts
+from sampler.grammar.text.formats import NARROWED
 from sampler.grammar.text.terms import Term
 
 MAX_WORDS = 64  # constants that are listed one by one; more of them are a language
@@ -94,14 +95,20 @@ class Expander:
                 if inner not in seen:
                     seen.add(inner)
                     waiting.append(inner)
+        judge = self
+        if self._schemas.exclusive and not NARROWED.keys().isdisjoint(self._documents.formats):
+            judge = Expander(self._documents, self._texts.widened(), keys_may_run_out=True)
         for schema in self._schemas.exclusive:
-            self._check_exclusive(schema)
+            judge._check_exclusive(schema)
 
     def _check_exclusive(self, schema: Schema) -> None:
         """None; raises unless the alternatives of ``oneOf`` are certain to exclude each other."""
         options = [self._documents.place(part) for part in schema.get("oneOf")]
         siblings = self._siblings(schema)
-        for one, other in combinations(options, 2):
+        listed = [self._listed_under(option) for option in options]
+        for (one, words), (other, others) in combinations(zip(options, listed, strict=True), 2):
+            if words is not None and others is not None and words.isdisjoint(others):
+                continue
             check_time()
             if not self.is_empty(self._nodes.of((one, other))) and not (
                 siblings and self.is_empty(self._nodes.of((siblings, one, other)))
@@ -111,6 +118,11 @@ class Expander:
                     "oneOf",
                     schema.where("oneOf"),
                 )
+
+    def _listed_under(self, schema: Schema) -> frozenset[Constant] | None:
+        """The values under `schema` if it lists them; of these there may be very many."""
+        union = self.demands(self._nodes.one(schema))
+        return frozenset(union.constants) if union.is_listed else None
 
     def _siblings(self, schema: Schema) -> Schema | None:
         """What stands beside ``oneOf``; by itself, as values are not to be tried with ``oneOf``."""
@@ -164,7 +176,9 @@ class Expander:
             listed.add(constant.value)
         arrays = (self._arrays.shape(items, self.is_empty) for items in union.arrays)
         objects = (self._objects.shape(members, self.is_empty) for members in union.objects)
-        few_numbers = listed.numbers if self._texts.is_canonical else []
+        # 5.0 is no integer in draft 4, so there a constant is written as it was evaluated
+        is_canonical = self._texts.is_canonical or 4 in self._documents.drafts
+        few_numbers = listed.numbers if is_canonical else []
         if len(few_numbers) <= MAX_WORDS:
             literals += few_numbers
         many_numbers = listed.numbers[len(few_numbers) if len(few_numbers) <= MAX_WORDS else 0 :]
@@ -174,7 +188,7 @@ class Expander:
             texts.append(self._texts.text(self._texts.words(listed.words)))
         return Value(
             tuple(dict.fromkeys([*literals, *listed.literals])),
-            self._texts.numbers(union.numbers, tuple(many_numbers)),
+            self._texts.numbers(union.numbers, tuple(many_numbers), is_canonical),
             tuple(few_words),
             tuple(dict.fromkeys(text for text in texts if text is not None)),
             tuple(dict.fromkeys([*filter(None, arrays), *listed.arrays])),

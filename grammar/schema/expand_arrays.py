@@ -123,5 +123,5 @@ def _is_unevaluated(sheet: Schema) -> bool:
         and sheet.get("unevaluatedItems") not in (None, True, {})
         and (sheet.get("items") is None or isinstance(sheet.get("items"), list))
         and sheet.get("additionalItems") is None
-        and sheet.get("contains") is None
+        and (sheet.draft < LATEST or sheet.get("contains") is None)  # which evaluates items since
     )

@@ -88,10 +88,13 @@ class Keys:
             for part in _parts(sheet, name, self._matching(sheet, name))
         )
 
-    def _matching(self, sheet: Schema, name: str) -> set[str]:
+    def _matching(self, sheet: Schema, name: str) -> Container[str]:
+        patterns = sheet.get("patternProperties")
+        if not patterns:
+            return ()
         return {
             pattern
-            for pattern in sheet.get("patternProperties", ())
+            for pattern in patterns
             if self._texts.matches(key_pattern(sheet, pattern), name)
         }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sampler.errors import InvalidParameterError, UnsupportedSchemaError
+from sampler.grammar.schema.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class SchemaOptions:
 
     def check(self) -> None:
         """None; raises for options that do not exist or are not supported yet."""
+        Layout(self.whitespace)
         for name, legal in (
             ("property_order", ("schema", "any")),
             ("spelling", ("canonical", "free")),

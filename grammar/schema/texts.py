@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from sampler.errors import UnsupportedSchemaError, shown
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.schema.merge import Condition, Numbers, Strings
 from sampler.grammar.text.derivatives import matches
 from sampler.grammar.text.dfa import TextDfa, dfa_of, text_of
 from sampler.grammar.text.emptiness import is_empty
-from sampler.grammar.text.formats import FORMATS
+from sampler.grammar.text.formats import FORMATS, NARROWED, WIDENED
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import numbers as spelled_numbers
@@ -23,6 +24,8 @@ class Texts:
     ----------
     spelling : of the characters of strings and keys, and whether 5.0 is written for 5
     asserts_formats : whether `format` is enforced
+    is_widened : whether a format has all texts that it may have, and not only those that are
+        certain to have it
 
     Attributes
     ----------
@@ -30,17 +33,22 @@ class Texts:
     any_term : all texts
     """
 
-    def __init__(self, spelling: Spelling, asserts_formats: bool) -> None:
+    def __init__(self, spelling: Spelling, asserts_formats: bool, is_widened: bool = False) -> None:
         self._spelling = spelling
         self._pool = current_pool()
         self._matches: dict[tuple[Condition, str], bool] = {}
         self._conditions: dict[tuple[str, str], Term] = {}
         self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
-        self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...]], Text | None] = {}
+        self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...], bool], Text | None] = {}
         self._strings: dict[Strings, Text | None] = {}
         self.is_canonical = spelling is Spelling.CANONICAL
         self.formats = frozenset(FORMATS) if asserts_formats else frozenset[str]()
         self.any_term = self._pool.anything
+        self._formats = WIDENED if is_widened else FORMATS
+
+    def widened(self) -> "Texts":
+        """The same with formats widened."""
+        return Texts(self._spelling, bool(self.formats), is_widened=True)
 
     # Terms.
 
@@ -55,7 +63,7 @@ class Texts:
         key = condition.keyword, condition.value
         if key not in self._conditions:
             if condition.keyword == "format":
-                self._conditions[key] = FORMATS[condition.value](self._pool)
+                self._conditions[key] = self._formats[condition.value](self._pool)
             else:
                 self._conditions[key] = self._pool.interned(
                     (parse_regex, condition.value),
@@ -95,13 +103,33 @@ class Texts:
         return is_empty(term)
 
     def matches(self, condition: Condition, text: str) -> bool:
-        """Whether `text` meets `condition`; formats that are not enforced are always met."""
+        """Whether `text` meets `condition`; formats that are not enforced are always met.
+
+        Raises
+        ------
+        UnsupportedSchemaError : a format that `text` may have or not
+        """
         if condition.keyword == "format" and condition.value not in self.formats:
             return True
         key = condition, text
         if key not in self._matches:
-            self._matches[key] = matches(self.condition(condition), text)
+            if condition.keyword == "format":
+                self._matches[key] = self._has_format(condition, text)
+            else:
+                self._matches[key] = matches(self.condition(condition), text)
         return self._matches[key]
+
+    def _has_format(self, condition: Condition, text: str) -> bool:
+        certain, possible = (
+            matches(formats[condition.value](self._pool), text) for formats in (FORMATS, WIDENED)
+        )
+        if certain != possible:
+            raise UnsupportedSchemaError(
+                f"whether {shown(text)} has it cannot be told: {NARROWED[condition.value]}",
+                "format",
+                condition.where,
+            )
+        return certain
 
     # Texts.
 
@@ -119,21 +147,31 @@ class Texts:
             self._strings[strings] = self.text(term, strings.min_length, strings.max_length)
         return self._strings[strings]
 
-    def numbers(self, numbers: tuple[Numbers, ...], listed: tuple[str, ...] = ()) -> Text | None:
-        """How the `numbers` and the `listed` ones are spelled, or None if there are none."""
+    def numbers(
+        self,
+        numbers: tuple[Numbers, ...],
+        listed: tuple[str, ...] = (),
+        are_written: bool = True,
+    ) -> Text | None:
+        """How the `numbers` and the `listed` ones are spelled, or None if there are none.
+
+        Those that are listed are spelled as they are where `are_written` is set.
+        """
         if not numbers and not listed:
             return None
-        key = numbers, listed
+        key = numbers, listed, are_written
         if key not in self._numbers:
             term = self._pool.interned(
-                (Numbers, numbers, listed, self._spelling),
-                lambda: self.either([*map(self._numbers_term, numbers), *self._listed(listed)]),
+                (Numbers, numbers, listed, are_written, self._spelling),
+                lambda: self.either(
+                    [*map(self._numbers_term, numbers), *self._listed(listed, are_written)]
+                ),
             )
             self._numbers[key] = text_of(term, Spelling.RAW, 0, None)
         return self._numbers[key]
 
-    def _listed(self, numbers: tuple[str, ...]) -> list[Term]:
-        if self.is_canonical:
+    def _listed(self, numbers: tuple[str, ...], are_written: bool) -> list[Term]:
+        if are_written:
             return [self.words(numbers)]
         return [self._spelled(_one_value(exact(text)), self._spelling) for text in numbers]
 

@@ -7,6 +7,7 @@ the regular languages, and where readers of the format take less than its standa
 from collections.abc import Callable
 
 from sampler.grammar.text import dates, hosts, identifiers, regex_format, uris
+from sampler.grammar.text.regex import parse_regex
 from sampler.grammar.text.terms import Term, TermPool
 
 _BUILDERS: dict[str, Callable[[TermPool], Term]] = {
@@ -54,3 +55,26 @@ NARROWED = {
     "uri-template": "templates without the operators kept for extensions",
     "regex": "patterns without references, names and properties, and groups up to four deep",
 }
+
+_XN = r"[xX][nN]--"
+_LEFT_OUT = {  # what each of them leaves out, if not more: what a text of that contains
+    "date": r"^0000-[0-9]{2}-[0-9]{2}$",
+    "date-time": r"^0000-[0-9]{2}-[0-9]{2}[Tt ]",
+    "hostname": _XN,
+    "idn-hostname": rf"[^\x00-\x7F]|{_XN}",
+    "idn-email": rf"[^\x00-\x7F]|{_XN}",
+    "relative-json-pointer": r"^[0-9]+[+-]",
+    "uri-template": r"\{[=,!@|]",
+    "regex": r"[\\(\[{]",
+}
+
+
+def _widened(name: str) -> Callable[[TermPool], Term]:
+    def build(pool: TermPool) -> Term:
+        return FORMATS[name](pool) | parse_regex(_LEFT_OUT[name], pool, search=True)
+
+    return _shared(build)
+
+
+# Each gives the texts that may have a format: where it decides that others are not allowed.
+WIDENED = {name: _widened(name) if name in NARROWED else FORMATS[name] for name in FORMATS}

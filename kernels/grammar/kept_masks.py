@@ -3,6 +3,9 @@
 A mask is kept as ids, or whole, and without the plain tokens that a string allows: these may be
 others for a state with the same mask otherwise. Whole ones that are equal are kept once. When they
 are too many, all are forgotten.
+
+Words are read and written by slices: an index that is not counted from 0 might be negative, and
+would be looked at one by one.
 """
 
 import numpy as np
@@ -132,8 +135,11 @@ def keep(g: Array, state: int, base: int, mask: Array) -> None:
 
 @inlined
 def is_long(g: Array, mask: Array) -> bool:
-    """Whether the mask of a walk takes less memory whole than as what the walk has listed."""
-    return 2 * g[WALK_LISTED] >= len(mask) or g[WALK_PART] != 0  # type: ignore[no-any-return]
+    """Whether the mask of a walk is kept whole.
+
+    That takes more memory than some hundred ids, but is read sooner, and equal ones are kept once.
+    """
+    return 8 * g[WALK_LISTED] >= len(mask) or g[WALK_PART] != 0  # type: ignore[no-any-return]
 
 
 @kernel
@@ -143,10 +149,11 @@ def keep_plain_part(g: Array, state: int, mask: Array) -> None:
     if tokens[PLAIN_BUDGET] < 0:
         return
     at, size = int64(g[MASK_COUNT]), len(mask)
-    plain, first = words_at(tokens, PLAIN_MASKS), tokens[PLAIN_BUDGET] * size
-    words = words_at(g, KEPT_MASKS)
+    start = tokens[PLAIN_BUDGET] * size
+    plain = words_at(tokens, PLAIN_MASKS)[start : start + size]
+    words = words_at(g, KEPT_MASKS)[at + 1 : at + 1 + size]
     for i in range(size):
-        words[at + 1 + i] = mask[i] & plain[first + i]
+        words[i] = mask[i] & plain[i]
     ints_at(g, KEPT_MASKS)[at] = WORDS
     ints_at(g, STATES)[state * STATE_SIZE + PLAIN_PART] = _same_words(g, at, size)
 
@@ -174,18 +181,29 @@ def _written(g: Array, mask: Array) -> int:
 
 
 @kernel
+def _content_of(words: Array, start: int, size: int) -> int:
+    """A hash of words[start : start + size]; four at a time, since each step waits for the last."""
+    a, b, c, d = int64(0), int64(0), int64(0), int64(0)
+    stop = start + size - size % 4
+    for i in range(start, stop, 4):
+        a, b = mixed(a, peek(words, i)), mixed(b, peek(words, i + 1))
+        c, d = mixed(c, peek(words, i + 2)), mixed(d, peek(words, i + 3))
+    for i in range(stop, start + size):
+        a = mixed(a, peek(words, i))
+    return mixed(mixed(a, b), mixed(c, d))
+
+
+@kernel
 def _same_words(g: Array, at: int, size: int) -> int:
     """Where the words of the mask at `at`, the last one, are kept; it goes if they were before."""
     masks, values = ints_at(g, KEPT_MASKS), ints_at(g, MEMO_VALUES)
-    content = int64(0)
-    for i in range(at + 1, at + 1 + size):
-        content = mixed(content, masks[i])
+    content = _content_of(masks, at + 1, size)
     count = g[MEMO + PAIR_COUNT]
     number = pair(g, MEMO, content, _CONTENT, True)
     if number <= count:
         before = int64(values[number])
         i = 0
-        while i <= size and masks[before + i] == masks[at + i]:
+        while i <= size and peek(masks, before + i) == peek(masks, at + i):
             i += 1
         if i > size:
             return before
@@ -204,14 +222,15 @@ def read(g: Array, at: int, plain: int, mask: Array) -> None:
         for i in range(count):
             allow(mask, int64(masks[at + 1 + i]))
         return
-    words = words_at(g, KEPT_MASKS)
+    words = words_at(g, KEPT_MASKS)[at + 1 : at + 1 + len(mask)]
     if plain < 0:
         for i in range(len(mask)):
-            mask[i] = words[at + 1 + i]
+            mask[i] = words[i]
         return
-    plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
+    start = plain * len(mask)
+    allowed = words_at(block_at(g[TOKENS]), PLAIN_MASKS)[start : start + len(mask)]
     for i in range(len(mask)):
-        mask[i] = plain_masks[first + i] | words[at + 1 + i]
+        mask[i] = allowed[i] | words[i]
 
 
 @kernel
@@ -220,9 +239,10 @@ def begin_mask(g: Array, plain: int, mask: Array) -> None:
     if plain < 0:
         mask[:] = np.uint32(0)
         return
-    plain_masks, first = words_at(block_at(g[TOKENS]), PLAIN_MASKS), plain * len(mask)
+    start = plain * len(mask)
+    allowed = words_at(block_at(g[TOKENS]), PLAIN_MASKS)[start : start + len(mask)]
     for i in range(len(mask)):
-        mask[i] = plain_masks[first + i]
+        mask[i] = allowed[i]
 
 
 @embedded

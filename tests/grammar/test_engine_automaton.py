@@ -7,11 +7,15 @@ import pytest
 from program_strategies import TableDfa
 
 from sampler.errors import GrammarError, GrammarLimitError
-from sampler.grammar import allocate_token_bitmask, fill_bitmasks
+from sampler.grammar import allocate_token_bitmask, budget, fill_bitmasks
 from sampler.grammar.engine import program as programs
 from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
+from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.tokens import TokenTrie
+from sampler.grammar.text.dfa import text_of
+from sampler.grammar.text.regex import parse_regex
+from sampler.grammar.text.terms import TermPool
 from sampler.kernels.grammar import decoder, found, memory
 from sampler.limits import AutomatonLimits
 
@@ -135,6 +139,51 @@ def test_a_text_that_needs_more_states_than_there_may_be_passes_a_limit(
     assert not matcher.is_accepting()
     other = grammar.matcher()  # begins anew
     assert other.accept_bytes(b'"a"')
+    assert other.is_accepting()
+
+
+@pytest.fixture
+def compile_lookaheads(compile_frames):
+    """A text whose language takes some work for each token."""
+    pattern = "".join(f"(?=.*{letter}.{{3}})" for letter in "abcdefghij") + ".*"
+
+    def compiled(**options):
+        text = text_of(parse_regex(pattern, TermPool(), search=False), Spelling.RAW)
+        cells = [(Op.TEXT, 0), (Op.ACCEPT, 0)]
+        return compile_frames(lambda p: write_all(p, *cells), texts=[text], **options)
+
+    return compiled
+
+
+@pytest.mark.parametrize("need", ["mask", "bytes"])
+def test_all_that_one_step_needs_has_one_budget(need, compile_lookaheads, vocabulary, monkeypatch):
+    budgets, load_row = [], TextStates.load_row
+
+    def load_noted_row(states, number):
+        budgets.append(budget._thread.budget)
+        load_row(states, number)
+
+    monkeypatch.setattr(TextStates, "load_row", load_noted_row)
+    matcher = compile_lookaheads().matcher()
+    if need == "mask":
+        mask_of(matcher, vocabulary.size)
+    else:
+        assert matcher.accept_bytes(b"abcdefghij")
+    assert len(budgets) > 1
+    assert {*map(id, budgets)} == {id(budgets[0])}
+    assert budget._thread.budget is None
+
+
+def test_languages_that_tokens_make_larger_pass_a_limit(compile_lookaheads, vocabulary):
+    grammar = compile_lookaheads(limits=AutomatonLimits(max_text_bytes=40_000))
+    matcher = grammar.matcher()
+    with pytest.raises(GrammarLimitError, match="bytes of the texts of a grammar") as caught:
+        for letter in "abcdefghij":
+            mask_of(matcher, vocabulary.size)
+            assert matcher.accept_bytes(letter.encode())
+    assert caught.value.limit == 40_000
+    other = grammar.matcher()  # begins anew
+    assert other.accept_bytes(b"abcdefghij...")
     assert other.is_accepting()
 
 

@@ -117,6 +117,22 @@ def test_references_inside_a_document(reference, pointer):
     assert follow(schema).pointer == pointer
 
 
+@pytest.mark.parametrize(
+    "token", ["2", "00", "-1", "+1", "1 ", "\u0661", "9" * 5000], ids=lambda token: token[:5]
+)
+def test_a_pointer_to_an_item_that_is_not_there_names_no_schema(token):
+    with pytest.raises(GrammarError, match="names no schema"):
+        follow({"$ref": f"#/allOf/{token}", "allOf": [{}, {}]})
+
+
+@pytest.mark.parametrize("uri", ["http://[::1", "http://[x]/a", "http://ex\u2100ample.com/"])
+@pytest.mark.parametrize("keyword", ["$id", "$ref"])
+def test_what_is_no_uri_is_refused(keyword, uri):
+    schema = {"$id": "http://example.org/", "properties": {"a": {keyword: uri}}}
+    with pytest.raises(GrammarError, match="is not a URI reference"):
+        follow(schema, "properties", "a") if keyword == "$ref" else Documents(schema)
+
+
 def test_a_reference_is_relative_to_the_resource_that_it_stands_in():
     schema = {
         "$id": "http://example.org/root.json",

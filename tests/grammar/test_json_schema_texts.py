@@ -180,3 +180,61 @@ def test_random_schemas_allow_what_jsonschema_allows(schema, values):
         allowed = start is not None and accepts(start, text)
         assert valid or not allowed, (schema, text)
         assert allowed or not valid or not _has_one_key_each(value), (schema, text)
+
+
+@pytest.mark.parametrize("count", [1, 100], ids=["few", "many"])
+def test_constants_of_draft_4_that_are_integers_have_no_fraction_in_free_spelling(count):
+    schema = {"type": ["integer", "string"], "enum": [*range(2, 2 + count), "a"]}
+    newer = matcher_of(schema, spelling="free")
+    older = matcher_of(
+        {"$schema": "http://json-schema.org/draft-04/schema#", **schema}, spelling="free"
+    )
+    for text in ("2", '"\\u0061"'):
+        assert accepts(newer, text)
+        assert accepts(older, text)
+    for text in ("2.0", "20e-1"):
+        assert accepts(newer, text)
+        assert not accepts(older, text)
+
+
+def test_contains_evaluates_items_since_draft_2020_12():
+    schema = {"contains": True, "unevaluatedItems": {"type": "null"}}
+    assert accepts(matcher_of(schema), "[1]")
+    older = matcher_of({"$schema": "https://json-schema.org/draft/2019-09/schema", **schema})
+    assert accepts(older, "[null]")
+    assert not accepts(older, "[1]")
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"oneOf": [{"format": "hostname"}, {"pattern": "^xn--"}]}, "oneOf"),
+        ({"oneOf": [{"format": "date"}, {"pattern": "^0000-"}]}, "oneOf"),
+        ({"oneOf": [{"format": "date-time"}, {"pattern": "^0000-"}]}, "oneOf"),
+        ({"oneOf": [{"format": "regex"}, {"const": "(?:(?:(?:(?:(?:a)))))"}]}, "format"),
+        ({"oneOf": [{"format": "uri-template"}, {"enum": ["{=x}"]}]}, "format"),
+        ({"enum": ["xn--nxasmq6b"], "not": {"format": "hostname"}}, "format"),
+        ({"enum": ["0+1"], "if": {"format": "relative-json-pointer"}, "then": False}, "format"),
+    ],
+)
+def test_a_text_that_may_have_a_narrowed_format_or_not_is_not_taken_for_one_without(
+    schema, keyword
+):
+    with pytest.raises(UnsupportedSchemaError) as refusal:
+        translate({"type": "string"} | schema)
+    assert refusal.value.keyword == keyword
+
+
+def test_formats_of_which_some_are_narrowed_exclude_each_other():
+    formats = ("date", "date-time", "time", "ipv4", "uuid")
+    start = matcher_of({"oneOf": [{"type": "string", "format": name} for name in formats]})
+    for text in ('"2024-02-29"', '"2024-02-29T10:00:00Z"', '"10:00:00Z"', '"127.0.0.1"'):
+        assert accepts(start, text)
+    assert not accepts(start, '"0000-01-01"')
+
+
+def test_alternatives_that_no_text_of_a_narrowed_format_has_exclude_it():
+    start = matcher_of({"oneOf": [{"type": "string", "format": "date"}, {"enum": ["", "never"]}]})
+    for text in ('"2024-02-29"', '""', '"never"'):
+        assert accepts(start, text)
+    assert not accepts(start, '"2023-02-29"')

@@ -23,6 +23,21 @@ def test_sizes_are_checked(sizes):
         allocate_token_bitmask(*sizes)
 
 
+@pytest.mark.parametrize(
+    "sizes", [(10**15, 64), (1, 10**18), (2**62, 2**62), (10**30, 1), (1, 10**30)]
+)
+def test_sizes_beyond_any_memory_are_refused(sizes):
+    with pytest.raises(InvalidParameterError, match="must fit into memory"):
+        allocate_token_bitmask(*sizes)
+
+
+def test_words_beyond_the_logits_are_not_even_copied():
+    logits = np.zeros((2, 40), np.float32)
+    apply_token_bitmask_inplace(logits, np.broadcast_to(np.int32(5), (2, 2**50)))
+    assert np.flatnonzero(np.isfinite(logits[0])).tolist() == [0, 2, 32, 34]
+    assert np.array_equal(logits[0], logits[1])
+
+
 def allowed_by_definition(bitmask_row, vocab):
     """Bit i % 32 of word i // 32, one at a time; beyond the mask nothing is allowed."""
     return [

@@ -1,7 +1,11 @@
-"""``python -m reference.digest``: what this process samples, for comparing processes bit by bit."""
+"""What this process samples, for comparing processes bit by bit: ``python -m reference.digest``.
+
+With ``short`` it is only the short rows, for which one kernel is needed.
+"""
 
 import hashlib
 import json
+import sys
 
 import numba
 import numpy as np
@@ -35,23 +39,27 @@ FLAT = (
 )
 
 
-def cases() -> list[Case]:
-    """Rows that take every path."""
+def short_cases() -> list[Case]:
+    """Rows for which `sample_plain` is the kernel."""
+    return [random_case(8, index, 1 + index) for index in range(CASES)]
+
+
+def long_cases() -> list[Case]:
+    """Rows that take every path of the others."""
     wide = np.random.default_rng(1).normal(0.0, 3.0, 50_000).astype(np.float32)
     wide[::1_000] += 12.0
     flat = [np.random.default_rng(i).normal(size=40_000).astype(np.float32) for i in range(8)]
     return [
         *(Case(row, SamplingParameters(seed=3, **values)) for values in FLAT for row in flat),
         *(Case(wide, SamplingParameters(seed=3, **values), prompt=(5, 1_000)) for values in WIDE),
-        *(random_case(8, index, 1 + index) for index in range(CASES)),
     ]
 
 
-def digest() -> tuple[str, list[int], list[float]]:
-    """A hash of the bits of all that is sampled from many rows; the tokens and their logprobs."""
+def digest(cases: list[Case]) -> tuple[str, list[int], list[float]]:
+    """A hash of the bits of all that is sampled from these rows; the tokens and their logprobs."""
     sha = hashlib.sha256()
     token_ids, logprobs = [], []
-    for case in cases():
+    for case in cases:
         tokens = sampled(case)
         token_ids += tokens.token_ids.tolist()
         logprobs += tokens.logprobs.tolist()
@@ -63,24 +71,26 @@ def digest() -> tuple[str, list[int], list[float]]:
     return sha.hexdigest(), token_ids, logprobs
 
 
-def report() -> dict[str, object]:
-    """The digest, and how its kernels came to be."""
+def report(only_short: bool) -> dict[str, object]:
+    """The digests, and how the kernels came to be."""
     compiled = not numba.config.DISABLE_JIT
-    for name in KERNELS:
-        make_ready(name)
-    sampled_bits, token_ids, logprobs = digest()
+    kernels = [sample_plain] if only_short else list(KERNELS.values())
+    for name, kernel in KERNELS.items():
+        if kernel in kernels:
+            make_ready(name)
+    short, token_ids, logprobs = digest(short_cases())
+    long, *of_long = digest([] if only_short else long_cases())
     return {
-        "digest": sampled_bits,
-        "token_ids": token_ids,
-        "logprobs": logprobs,
+        "short": short,
+        "long": long,
+        "token_ids": token_ids + of_long[0],
+        "logprobs": logprobs + of_long[1],
         "cpu": cpu_target.target_context.codegen().magic_tuple() if compiled else None,
         "cache_path": sample_plain.stats.cache_path if compiled else None,
-        "signatures": [len(k.signatures) for k in KERNELS.values()] if compiled else None,
-        "compiled_here": [len(k.stats.cache_misses) for k in KERNELS.values()]
-        if compiled
-        else None,
+        "signatures": [len(k.signatures) for k in kernels] if compiled else None,
+        "compiled_here": [len(k.stats.cache_misses) for k in kernels] if compiled else None,
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(report()))
+    print(json.dumps(report("short" in sys.argv[1:])))

@@ -9,8 +9,10 @@ from reference.batches import DRAW, EVERYTHING, bits, noise, one_row
 from reference.comparison import sampled
 from strategies import cases
 
-from sampler import BatchSampler, SamplingParameters
+from sampler import BatchSampler, SamplingParameters, next_token_distribution
 from sampler.errors import InvalidParameterError
+from sampler.kernels.sampling import distribution_of_row, score_tokens
+from sampler.readiness import KERNELS, make_ready
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,103 @@ def test_a_bitmask_of_a_wrong_shape_or_type_is_refused(bitmask):
     sampler, _ = one_row(DRAW, 4)
     with pytest.raises(InvalidParameterError, match="`bitmask`"):
         sampler.sample(np.zeros((1, 4), np.float32), bitmask)
+
+
+class _Unreadable:
+    """As a tensor that has no array to give."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("no array here")
+
+
+NO_ARRAYS = {
+    "ragged": [[1.0, 2.0], [1.0]],
+    "mixed": [1.0, [2.0]],
+    "larger than memory": range(10**15),
+    "unreadable": _Unreadable(),
+    "None": [None, None],
+    "text": "ab",
+    "view": np.broadcast_to(np.float64(0.0), (2, 2**50)),
+    "wide view": np.broadcast_to(np.float64(0.0), 2**50),
+    "words": np.broadcast_to(np.int32(0), (2, 2**50)),
+    "wide words": np.broadcast_to(np.int32(0), 2**50),
+}
+
+
+@pytest.mark.parametrize("given", NO_ARRAYS.values(), ids=NO_ARRAYS)
+def test_what_is_no_array_that_fits_is_refused_by_its_name(given):
+    sampler, logits = BatchSampler(4, 2), np.zeros((2, 4), np.float32)
+    for _ in range(2):
+        sampler.add(DRAW)
+    for name, call in {
+        "logits": lambda: sampler.sample(given),
+        "bitmask": lambda: sampler.sample(logits, given),
+        "`logits": lambda: sampler.score(given, [0, 1]),
+        "logits`": lambda: next_token_distribution(given, DRAW),
+        "bitmask`": lambda: next_token_distribution(logits[0], DRAW, bitmask=given),
+    }.items():
+        with pytest.raises(InvalidParameterError, match=name):
+            call()
+
+
+@pytest.mark.parametrize("given", [5, None, np.array(1)], ids=["int", "None", "scalar array"])
+def test_what_has_no_elements_is_refused_by_its_name(given):
+    sampler, _ = one_row(DRAW, 4)
+    logits = np.zeros((1, 4), np.float32)
+    for name, call in {
+        "token_ids": lambda: sampler.score(logits, given),
+        "prompt_token_ids": lambda: BatchSampler(4, 1).add(DRAW, given),
+        "context_token_ids": lambda: next_token_distribution(logits[0], DRAW, given),
+    }.items():
+        with pytest.raises(InvalidParameterError, match=name):
+            call()
+    if given is not None:
+        with pytest.raises(InvalidParameterError, match="rows"):
+            sampler.sample(logits, rows=given)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    return np.frombuffer(b" " + array.tobytes(), array.dtype, offset=1).reshape(array.shape)
+
+
+def empty(array: np.ndarray) -> np.ndarray:
+    array = np.empty((len(array), 0), array.dtype)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("convert", [read_only, unaligned, empty])
+def test_no_layout_of_an_array_makes_a_kernel_compile_again(name, convert):
+    kernels = [*KERNELS.values(), score_tokens, distribution_of_row]
+    if not hasattr(score_tokens, "signatures"):
+        pytest.skip("nothing is compiled")
+    make_ready(name)
+    parameters = {
+        "sample_plain": SamplingParameters(top_k=1_000, seed=1),
+        "sample_few": SamplingParameters(top_k=2, seed=1),
+        "sample_wide": DRAW,
+    }[name]
+    logits, mask = noise(1, 2_048), np.full((1, 64), -1, np.int32)
+    sampler, _ = one_row(parameters, 2_048)
+
+    def use(logits, mask):
+        sampler.sample(logits, mask)
+        sampler.score(logits, [0])
+        sampler.score(logits[:0], [])
+        next_token_distribution(logits[0], parameters, bitmask=mask[0])
+
+    use(logits, mask)
+    before = [len(kernel.signatures) for kernel in kernels]
+    if convert is empty:
+        assert list(sampler.sample(logits, empty(mask)).errors) == [0]
+    else:
+        use(convert(logits), convert(mask))
+    assert [len(kernel.signatures) for kernel in kernels] == before
 
 
 def test_a_refused_call_moves_no_row():

@@ -12,7 +12,7 @@ from reference.sampling import UNDECIDED, reference_distribution, reference_toke
 
 from sampler import BatchSampler, SampledTokens, SamplingParameters
 from sampler import batch_sampler as batch_sampler_module
-from sampler.kernels.row import ROW
+from sampler.kernels.row import ROW, edits_at
 from sampler.numpy_sampling import context_seed, green_ids, sample_rows, uniform
 from sampler.numpy_truncation import by_rank, cumulative, first, shortest
 
@@ -91,12 +91,16 @@ def test_the_largest_vocabulary(in_numpy, values, spread, share):
 
 def state(sampler: BatchSampler) -> list[tuple]:
     """All that is kept of each row, but what is scratch of a kernel."""
-    parameters, _, touched, recent, _ = sampler._slots.arrays
+    parameters, tables, touched, recent, _ = sampler._slots.arrays
+    rows = parameters.view(ROW)
     names = ["id", "occurrences", "generated", "bias"]
     return [
         (row.item(), table[names][: row["touched_size"]].tolist(), bits.tolist(), last.tolist())
-        for row, table, bits, last in zip(
-            parameters.view(ROW), sampler._slots._tables, touched, recent, strict=True
+        for row, (table, bits), last in zip(
+            rows,
+            [edits_at(row, slot, tables, touched) for slot, row in enumerate(rows)],
+            recent,
+            strict=True,
         )
     ]
 

@@ -1,81 +1,43 @@
 """huggingface_hub's InferenceClient, sync and async: ``URL SCENARIO``; prints JSON."""
 
 import asyncio
-import json
-import sys
 
 from huggingface_hub import AsyncInferenceClient, InferenceClient
+from telling import PROMPT, REGEX, SAMPLED, async_error_of, error_of, main, streamed, told
 
-SAMPLED = {"max_new_tokens": 8, "do_sample": True, "seed": 7, "temperature": 0.9, "top_k": 40}
-GRAMMAR = {"grammar": {"type": "regex", "value": r"(yes|no) [0-9]{2}"}, "seed": 1}
-
-
-def told(response):
-    details = response.details
-    return [
-        response.generated_text,
-        details.finish_reason,
-        details.generated_tokens,
-        details.seed,
-        [token.id for token in details.tokens],
-    ]
-
-
-def streamed(events):
-    *_, last = events
-    details = last.details
-    return [
-        last.generated_text,
-        details.finish_reason,
-        details.generated_tokens,
-        details.seed,
-        [event.token.id for event in events],
-    ]
+GRAMMAR = {"grammar": {"type": "regex", "value": REGEX}, "seed": 1}
 
 
 def answers(url):
     client = InferenceClient(model=url)
-    prompt = "The state of our union"
-    events = client.text_generation(prompt, stream=True, details=True, **SAMPLED)
-    texts = client.text_generation(prompt, stream=True, **SAMPLED)
+    events = client.text_generation(PROMPT, stream=True, details=True, **SAMPLED)
+    texts = client.text_generation(PROMPT, stream=True, **SAMPLED)
     seen = {
-        "plain": client.text_generation(prompt, **SAMPLED),
-        "whole": told(client.text_generation(prompt, details=True, **SAMPLED)),
+        "plain": client.text_generation(PROMPT, **SAMPLED),
+        "whole": told(client.text_generation(PROMPT, details=True, **SAMPLED)),
         "stream": streamed(list(events)),
         "texts": "".join(texts),
-        "grammar": client.text_generation(prompt, **GRAMMAR, temperature=1.1),
-        "error": error_of(lambda: client.text_generation(prompt, top_p=42.5)),
+        "grammar": client.text_generation(PROMPT, **GRAMMAR, temperature=1.1),
+        "error": error_of(lambda: client.text_generation(PROMPT, top_p=42.5)),
         "stream error": error_of(
-            lambda: list(client.text_generation(prompt, top_p=42.5, stream=True))
+            lambda: list(client.text_generation(PROMPT, top_p=42.5, stream=True))
         ),
     }
     at_path = InferenceClient(model=f"{url}/generate_stream")
-    seen["path"] = "".join(at_path.text_generation(prompt, stream=True, **SAMPLED))
-    seen.update(asyncio.run(async_answers(url, prompt)))
+    seen["path"] = "".join(at_path.text_generation(PROMPT, stream=True, **SAMPLED))
+    seen.update(asyncio.run(async_answers(url)))
     return seen
 
 
-async def async_answers(url, prompt):
+async def async_answers(url):
     client = AsyncInferenceClient(model=url)
-    events = await client.text_generation(prompt, stream=True, details=True, **SAMPLED)
+    events = await client.text_generation(PROMPT, stream=True, details=True, **SAMPLED)
     seen = {
-        "async whole": told(await client.text_generation(prompt, details=True, **SAMPLED)),
+        "async whole": told(await client.text_generation(PROMPT, details=True, **SAMPLED)),
         "async stream": streamed([event async for event in events]),
     }
-    try:
-        await client.text_generation(prompt, top_p=42.5)
-        seen["async error"] = "none"
-    except Exception as error:
-        seen["async error"] = type(error).__name__
+    seen["async error"] = await async_error_of(client.text_generation(PROMPT, top_p=42.5))
     return seen
-
-
-def error_of(call):
-    try:
-        call()
-    except Exception as error:
-        return type(error).__name__
-    return "none"
 
 
 def fails(url):
@@ -89,4 +51,4 @@ def fails(url):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"answers": answers, "fails": fails}[sys.argv[2]](sys.argv[1])))
+    main(answers=answers, fails=fails)

@@ -1,16 +1,13 @@
 """langchain-huggingface's endpoint, sync and async: ``URL SCENARIO``; prints JSON."""
 
 import asyncio
-import json
-import sys
 
 from langchain_huggingface import HuggingFaceEndpoint
+from telling import PROMPT, REGEX, SAMPLED, error_of, main
 
-PROMPT = "The state of our union"
 # what the endpoint would send otherwise is not what is asked of the others
 OWN = {"top_p": None, "typical_p": None}
-SAMPLED = {"max_new_tokens": 8, "do_sample": True, "seed": 7, "temperature": 0.9, "top_k": 40}
-GRAMMAR = {"type": "regex", "value": r"(yes|no) [0-9]{2}"}
+GRAMMAR = {"type": "regex", "value": REGEX}
 
 
 def answers(url):
@@ -40,14 +37,6 @@ async def async_answers(model):
     }
 
 
-def error_of(call):
-    try:
-        call()
-    except Exception as error:
-        return type(error).__name__
-    return "none"
-
-
 def fails(url):
     model = HuggingFaceEndpoint(endpoint_url=url, **OWN, max_new_tokens=200)
     return {
@@ -57,4 +46,4 @@ def fails(url):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"answers": answers, "fails": fails}[sys.argv[2]](sys.argv[1])))
+    main(answers=answers, fails=fails)

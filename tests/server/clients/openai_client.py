@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-import sys
 
+import telling
 from openai import AsyncOpenAI, OpenAI
+from telling import PROMPT, REGEX, main
 
-ASKED = {"model": "any", "prompt": "The state of our union", "seed": 7, "max_tokens": 8}
-REGEX = {"response_format": {"type": "regex", "value": "(yes|no) [0-9]{2}"}}
+ASKED = {"model": "any", "prompt": PROMPT, "seed": 7, "max_tokens": 8}
+REGEX = {"response_format": {"type": "regex", "value": REGEX}}
 SCHEMA = {
     "response_format": {
         "type": "json_schema",
@@ -65,11 +66,7 @@ def chats(url):
 
 
 def error_of(call):
-    try:
-        list(call())
-    except Exception as error:
-        return type(error).__name__
-    return "none"
+    return telling.error_of(lambda: list(call()))
 
 
 def fails(url):
@@ -82,5 +79,4 @@ def fails(url):
 
 
 if __name__ == "__main__":
-    scenarios = {"answers": answers, "chats": chats, "fails": fails}
-    print(json.dumps(scenarios[sys.argv[2]](sys.argv[1])))
+    main(answers=answers, chats=chats, fails=fails)

@@ -1,17 +1,14 @@
 """outlines' TGI model, sync and async: ``URL SCENARIO``; prints JSON."""
 
 import asyncio
-import json
-import sys
 from typing import Literal
 
 import outlines
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from outlines.types import Regex
 from pydantic import BaseModel
+from telling import PROMPT, REGEX, SAMPLED, main
 
-PROMPT = "The state of our union"
-SAMPLED = {"max_new_tokens": 8, "do_sample": True, "seed": 7, "temperature": 0.9, "top_k": 40}
 DRAWN = {"do_sample": True, "seed": 1, "max_new_tokens": 200}
 
 
@@ -28,7 +25,7 @@ def answers(url):
         "whole": model(PROMPT, **SAMPLED),
         "stream": "".join(pieces),
         "pieces": len(pieces),
-        "regex": model(PROMPT, Regex(r"(yes|no) [0-9]{2}"), **DRAWN),
+        "regex": model(PROMPT, Regex(REGEX), **DRAWN),
         "choice": model(PROMPT, Literal["small", "large"], **DRAWN),
         "schema": Answer.model_validate_json(model(PROMPT, Answer, **DRAWN)).side,
         "choice stream": "".join(model.stream(PROMPT, Literal["small", "large"], **DRAWN)),
@@ -67,4 +64,4 @@ def fails(url):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"answers": answers, "fails": fails}[sys.argv[2]](sys.argv[1])))
+    main(answers=answers, fails=fails)
