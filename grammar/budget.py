@@ -12,6 +12,7 @@ from sampler.forking import call_in_children
 from sampler.grammar.cache import check_wanted, never
 from sampler.limits import Limits
 
+_SECONDS_A_LOOK = 0.001  # to ask whether somebody waits takes longer than a step
 _PIECES_A_LOOK = 32  # that are made between two looks at the clock
 _PIECE_BYTES = 512  # a term of a few parts, with what it has
 _SWITCH_SECONDS = 0.0002  # how long others wait for the interpreter while grammars are worked on
@@ -49,6 +50,7 @@ class Budget:
         self._max_bytes = max_bytes
         self._abandoned = abandoned
         self._deadline = time.monotonic() + seconds
+        self._next_time = 0.0
         self._pieces = 0
         self._next_look = _PIECES_A_LOOK
 
@@ -91,8 +93,12 @@ class Budget:
 
     def check_time(self) -> None:
         """None; see the function `check_time`."""
+        now = time.monotonic()
+        if now < self._next_time:
+            return
+        self._next_time = min(now + _SECONDS_A_LOOK, self._deadline)
         check_wanted(self._abandoned)
-        if time.monotonic() > self._deadline:
+        if now > self._deadline:
             raise GrammarLimitError(
                 "seconds of the grammar compile", f"> {self._seconds}", self._seconds
             )

@@ -21,7 +21,7 @@ class KeyScanner:
         self._tokens = tokens
         self._block = np.zeros(keys.KEYS_BLOCK_SIZE, np.int64)
         self._address = int(self._block.ctypes.data)
-        self._trail = np.zeros(2 * (tokens.height + 2), np.int32)
+        self._trail = np.zeros(keys.TRAIL_SIZE * (tokens.height + 2), np.int32)
         self._block[keys.TRAIL] = self._trail.ctypes.data
         self._block[keys.TRAIL + 1] = self._trail.size
         self._block[keys.KEY_TOKENS] = tokens.address

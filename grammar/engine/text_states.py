@@ -1,19 +1,16 @@
 """The states of texts as the kernels have them: numbered through, with rows of the next ones."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import GrammarError, GrammarLimitError
+from sampler.grammar.engine.arrays import AutomatonArrays
 from sampler.grammar.engine.program import Spelling, Text
 from sampler.grammar.engine.spellable import SpellableDfa
 from sampler.grammar.text.dfa import TextDfa
 from sampler.kernels.grammar import memory
-
-if TYPE_CHECKING:
-    from sampler.grammar.engine.automaton import Automaton
 
 _SURROGATES = 0xD800
 _ENDLESS = 1 << 40
@@ -39,7 +36,7 @@ class _Language:
 
 
 class TextStates:
-    """Numbers the states of all texts of `automaton` and brings their rows to it.
+    """Numbers the states of all texts of an automaton and brings their rows to its arrays.
 
     `points` are the code points that can be spelled (bool[0x110000]), None for all; `max_states`
     is how many there may be.
@@ -48,19 +45,18 @@ class TextStates:
     """
 
     def __init__(
-        self, automaton: "Automaton", points: npt.NDArray[np.bool_] | None, max_states: int
+        self, arrays: AutomatonArrays, points: npt.NDArray[np.bool_] | None, max_states: int
     ) -> None:
         self._points = points
         self._max_states = max_states
         self._narrowed: dict[int, SpellableDfa] = {}
-        self._automaton = automaton
+        self._arrays = arrays
         self._languages: dict[tuple[int, bool], _Language] = {}
         self._states: list[tuple[_Language, int] | None] = [None]  # 0 is dead
         self._texts = 0
         self._class_words = 0
         self._row_words = 1
         self._reach = 0
-        automaton.room(memory.TEXT_STATES, memory.TEXT_STATE_SIZE)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -70,7 +66,7 @@ class TextStates:
         if len(texts) == self._texts:
             return
         size = memory.TEXT_SIZE
-        table = self._automaton.room(memory.TEXTS, size * len(texts))
+        table = self._arrays.room(memory.TEXTS, size * len(texts))
         for number in range(self._texts, len(texts)):
             text = texts[number]
             window = _window(text)
@@ -94,10 +90,10 @@ class TextStates:
         numbers = language.numbers
         after = [numbers[s] if s in numbers else self._number(language, s) for s in row]
         end = self._row_words + len(row)
-        rows = self._automaton.room(memory.TEXT_ROWS, end)
+        rows = self._arrays.room(memory.TEXT_ROWS, end)
         rows[self._row_words : end] = after
         at = number * memory.TEXT_STATE_SIZE
-        states = self._automaton.room(memory.TEXT_STATES, at)
+        states = self._arrays.room(memory.TEXT_STATES, at)
         states[at + memory.TEXT_ROW] = self._row_words
         if dfa.takes_everything(state):
             states[at + memory.TEXT_FLAGS] |= memory.TAKES_EVERYTHING
@@ -126,9 +122,9 @@ class TextStates:
         flags[1] |= memory.LOOPS | memory.FREE_TEXT
         places = np.arange(self._row_words, self._row_words + rows.size, dfa.class_count)
         self._row_words += rows.size
-        table = self._automaton.room(memory.TEXT_ROWS, self._row_words)
+        table = self._arrays.room(memory.TEXT_ROWS, self._row_words)
         table[places[0] : self._row_words] = rows.ravel()
-        states = self._automaton.room(memory.TEXT_STATES, size * end)
+        states = self._arrays.room(memory.TEXT_STATES, size * end)
         for field, values in ((memory.TEXT_ROW, places), (memory.TEXT_FLAGS, flags)):
             states[size * number + field] = values[0]
             states[size * away + field : size * end : size] = values[1:]
@@ -162,7 +158,7 @@ class TextStates:
         ids = np.asarray(dfa.class_ids, np.int32)
         ascii_runs = np.searchsorted(starts, np.arange(128), "right") - 1
         begin, end = self._class_words, self._class_words + memory.RUN_STARTS + 2 * len(starts)
-        classes = self._automaton.room(memory.CLASSES, end)
+        classes = self._arrays.room(memory.CLASSES, end)
         classes[begin] = len(starts)
         classes[begin + memory.ASCII : begin + memory.RUN_STARTS] = ids[ascii_runs]
         classes[begin + memory.RUN_STARTS : end] = np.concatenate((starts, ids))
@@ -181,7 +177,7 @@ class TextStates:
         number = language.numbers[state] = len(self._states)
         self._states.append((language, state))
         at = number * memory.TEXT_STATE_SIZE
-        states = self._automaton.room(memory.TEXT_STATES, at + memory.TEXT_STATE_SIZE)
+        states = self._arrays.room(memory.TEXT_STATES, at + memory.TEXT_STATE_SIZE)
         if language.dfa.is_accepting(state):
             states[at + memory.TEXT_FLAGS] = memory.ACCEPTING
         if language.has_window:
@@ -189,8 +185,9 @@ class TextStates:
             states[at + memory.TEXT_SHORTEST] = shortest
             if shortest > self._reach:
                 self._reach = shortest
-                self._automaton.put_number(memory.REACH, shortest)
-                self._automaton.forget_canonical_states()
+                self._arrays.block[memory.REACH] = shortest
+                # the states that stand for others are looked for anew
+                self._arrays[memory.STATES][memory.CANONICAL :: memory.STATE_SIZE] = 0
         return number
 
 

@@ -29,15 +29,13 @@ class TokenBlock:
 
     def __init__(self, trie: TokenTrie) -> None:
         self.trie = trie
-        self.height = trie.all.height
+        self.height = trie.height
         block = self._block = np.zeros(memory.TOKENS_SIZE, np.int64)
         self.address = int(block.ctypes.data)
         self._eos = np.asarray(trie.eos_token_ids, np.int32)
         self.usable = trie.single_byte
         self._single_byte = trie.single_byte.astype(np.uint8)
-        self._roots = np.full(256, -1, np.int32)
-        tops = np.flatnonzero(trie.all.node_depth == 0)
-        self._roots[trie.all.node_byte[tops]] = tops
+        self._roots = trie.all.roots
         self._put_trie(memory.ALL_TOKENS, trie.all)
         self._put_trie(memory.REST_TOKENS, trie.rest)
         self._put_trie(memory.TAIL_TOKENS, trie.tails)
@@ -80,7 +78,7 @@ class TokenBlock:
 
     def _spells_plain(self) -> bool:
         """Whether each byte of a plain token is a token by itself."""
-        used = np.unique(self.trie.all.node_byte)
+        used = np.unique(self.trie.all.nodes & memory.NODE_BYTE)
         plain = used[(used >= 0x20) & (used <= 0xF4) & (used != 0xC0) & (used != 0xC1)]
         return bool(self.trie.single_byte[plain].all())
 
@@ -101,10 +99,9 @@ class TokenBlock:
         return reach
 
     def _put_trie(self, field: int, trie: ByteTrie) -> None:
-        self._put(field, trie.node_byte)
-        self._put(field + memory.SUBTREE_SIZE, trie.subtree_size)
-        self._put(field + memory.NODE_DEPTH, trie.node_depth)
+        self._put(field, trie.nodes)
         self._put(field + memory.FIRST_TOKEN, trie.first_token)
+        self._put(field + memory.END_TOKEN, trie.end_token)
         self._put(field + memory.TOKEN_IDS, trie.token_ids)
 
     def _put(self, field: int, array: npt.NDArray[np.generic]) -> None:

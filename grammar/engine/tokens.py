@@ -17,7 +17,9 @@ from sampler.errors import GrammarError
 from sampler.grammar.bitmask import words_per_row
 from sampler.grammar.engine.tokens_cache import Arrays, TokensCache, digest_of
 from sampler.grammar.vocabulary import GrammarVocabulary
+from sampler.kernels.grammar import memory
 from sampler.kernels.grammar.trie import (
+    join_families,
     lay_out,
     leading_keys,
     plain_lengths,
@@ -37,33 +39,34 @@ _QUOTE = 0x22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByteTrie:
-    """Tokens as a trie, depth-first: a node's subtree is the `subtree_size` nodes from it on.
+    """Tokens as a trie, the children of each node together, ascending by byte.
 
-    There is no node for the empty text. Children of node i: the first is i + 1 (where
-    ``subtree_size[i] > 1``), the one after child c is ``c + subtree_size[c]``; siblings ascend by
-    byte.
+    There is no node for the empty text; the first nodes are those at the top.
 
     Attributes
     ----------
-    node_byte : uint8[nodes], the byte that leads to a node
-    subtree_size : int32[nodes], the nodes of the subtree, itself included
-    node_depth : int32[nodes], how many bytes come before its own: 0 at the top
-    first_token : int32[nodes + 1]; node i spells the tokens ``token_ids[first_token[i] :
-        first_token[i + 1]]`` (several ids may have the same bytes), and its subtree has
-        ``token_ids[first_token[i] : first_token[i + subtree_size[i]]]``
+    nodes : int64[nodes], of each its byte, whether it is the last child, how many tokens it spells
+        itself, and its first child; see `sampler.kernels.grammar.memory`
+    first_token, end_token : int32[nodes]; node i spells the tokens ``token_ids[first_token[i] :
+        first_token[i] + own]`` (several ids may have the same bytes), and its subtree has
+        ``token_ids[first_token[i] : end_token[i]]``
     token_ids : int32[tokens], in the order of their bytes
     """
 
-    node_byte: Bytes
-    subtree_size: Ints
-    node_depth: Ints
+    nodes: Longs
     first_token: Ints
+    end_token: Ints
     token_ids: Ints
 
     @property
-    def height(self) -> int:
-        """The bytes of the longest token."""
-        return int(self.node_depth.max(initial=-1)) + 1
+    def roots(self) -> Ints:
+        """int32[257], the node at the top for each byte, -1 for none; then how many there are."""
+        found = np.full(memory.NODE_BYTE + 2, -1, np.int32)
+        last = np.flatnonzero(self.nodes & memory.LAST_CHILD)
+        count = int(last[0]) + 1 if last.size else 0
+        found[self.nodes[:count] & memory.NODE_BYTE] = np.arange(count)
+        found[-1] = count
+        return found
 
 
 _TRIE_ARRAYS = tuple(field.name for field in fields(ByteTrie))
@@ -116,6 +119,7 @@ class TokenTrie:
     vocab_size : number of token ids
     eos_token_ids : ids that end a sequence
     special_token_ids : ids with bytes that are not text
+    height : bytes of the longest token that is text
     data, starts : the text of token t is ``data[starts[t] : starts[t + 1]]``
     all, rest : the trie of every token that is text, and of those that are not plain
     tails : the trie of those that are not plain, each without the plain characters that it begins
@@ -147,6 +151,7 @@ class TokenTrie:
         self._arrays = arrays
         self.data, self.starts = arrays.data, arrays.starts
         self.all, self.rest = arrays.all, arrays.rest
+        self.height = int(np.diff(self.starts).max(initial=0))
         self.tails = _tails(self.data, self.starts, self.rest.token_ids)
         self.plain_lengths = arrays.plain_lengths
         self.plain_masks = _plain_masks(self.plain_lengths)
@@ -234,12 +239,13 @@ def _trie(data: Bytes, starts: Longs, order: Ints) -> ByteTrie:
     nodes = (
         np.empty(count, np.uint8),
         np.empty(count, np.int32),
-        np.empty(count, np.int32),
         np.empty(count + 1, np.int32),
     )
     longest = int(np.diff(starts).max(initial=0))
     lay_out(data, starts, order, shared, nodes, np.empty(longest, np.int32))
-    return ByteTrie(*nodes, token_ids=order)
+    families = (np.zeros(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32))
+    join_families(nodes, families, np.empty(count, np.int32))
+    return ByteTrie(*families, token_ids=order)
 
 
 def _plain_masks(lengths: Ints) -> Words:
@@ -253,9 +259,9 @@ def _plain_masks(lengths: Ints) -> Words:
 
 
 def _single_bytes(trie: ByteTrie) -> npt.NDArray[np.bool_]:
-    found = np.zeros(256, np.bool_)
-    is_token = np.diff(trie.first_token) > 0
-    found[trie.node_byte[(trie.node_depth == 0) & is_token]] = True
+    roots = trie.roots[:-1]
+    is_token = trie.nodes >> memory.OWN_TOKENS & memory.OWN_MASK > 0
+    found: npt.NDArray[np.bool_] = (roots >= 0) & np.append(is_token, False)[roots]
     return found
 
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from platformdirs import user_cache_path
 
 MAX_BYTES = 64 << 20  # of all files: about eight large vocabularies
-_KIND = f"token-sampler tokens, version 1, {sys.byteorder} endian\n".encode()
+_KIND = f"token-sampler tokens, version 2, {sys.byteorder} endian\n".encode()
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _SUFFIX = ".tokens"
 

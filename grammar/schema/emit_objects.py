@@ -16,7 +16,7 @@ from sampler.grammar.schema.shapes import KeyClass, ObjectShape, Property
 if TYPE_CHECKING:
     from sampler.grammar.schema.emit import Writer
 
-_FEW_PROPERTIES = 16  # the values of more of them are written when they are reached
+_FEW_PROPERTIES = 6  # the values of more of them are written when they are reached
 
 
 def write_object(writer: Writer, shape: ObjectShape, level: int) -> None:

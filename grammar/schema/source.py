@@ -69,21 +69,21 @@ def _check_values(document: Any, limits: Limits) -> None:
             for key in value:
                 if not isinstance(key, str):
                     raise GrammarError(f"the keys of a JSON Schema must be strings. Given: {key!r}")
-                _check_scalar(key)
-            waiting.extend((member, depth + 1) for member in value.values())
+                _check_text(key)
+            waiting += [(member, depth + 1) for member in value.values()]
         elif isinstance(value, list | tuple):
-            waiting.extend((member, depth + 1) for member in value)
-        else:
-            _check_scalar(value)
+            waiting += [(member, depth + 1) for member in value]
+        elif isinstance(value, str):
+            _check_text(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise GrammarError(f"a JSON Schema must be JSON: {value} is not a JSON number")
+        elif not isinstance(value, bool | int | float | None):
+            raise GrammarError(f"a JSON Schema must be JSON. Given: {type(value).__name__}")
 
 
-def _check_scalar(value: object) -> None:
-    if isinstance(value, str):
+def _check_text(text: str) -> None:
+    if not text.isascii():
         try:
-            value.encode()
+            text.encode()
         except UnicodeEncodeError as error:
             raise GrammarError("a JSON Schema must not have unpaired surrogates") from error
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise GrammarError(f"a JSON Schema must be JSON: {value} is not a JSON number")
-    elif not isinstance(value, bool | int | float | None):
-        raise GrammarError(f"a JSON Schema must be JSON. Given: {type(value).__name__}")

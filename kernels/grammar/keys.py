@@ -29,10 +29,12 @@ from sampler.kernels.grammar.decoder import (
 )
 from sampler.kernels.grammar.memory import (
     ALL_TOKENS,
+    END_TOKEN,
+    FIRST_CHILD,
     FIRST_TOKEN,
-    NODE_DEPTH,
+    LAST_CHILD,
+    NODE_BYTE,
     ROOTS,
-    SUBTREE_SIZE,
     THREE_QUOTES,
     TOKEN_DATA,
     TOKEN_IDS,
@@ -55,6 +57,11 @@ FIRST_PLACE = 1
 PLACE_SIZE = 6
 CONTAINER, MODE, PART, TAIL, LENGTH, HASH = range(PLACE_SIZE)
 IN_STRING, IS_KEY, EXPECTS_KEY = 1, 2, 4  # modes
+
+# of each byte on a path through the trie: the characters of the key before it, the part of one, and
+# the node
+TRAIL_SIZE = 3
+TRAIL_LENGTH, TRAIL_PART, TRAIL_NODE = range(TRAIL_SIZE)
 
 REPEATED, NO_ROOM = 0, -1
 
@@ -218,38 +225,53 @@ def _can_become(part: int, point: int) -> bool:
 
 
 @kernel
-def _forbid_key(k: Array, nodes: tuple[int, int], key: int, place: Array, mask: Array) -> None:
-    """None; forbids the tokens of nodes[0] to nodes[1] that write `key` to its end.
+def _after_in_key(k: Array, key: int, at: int, byte: int) -> bool:
+    """Whether `byte` goes on with `key` at the trail `at`; the trail is one longer then."""
+    records, trail = ints_at(k, RECORDS), ints_at(k, TRAIL)
+    index, part = int64(trail[at + TRAIL_LENGTH]), int64(trail[at + TRAIL_PART])
+    after, point = decode(FREE, part, byte), int64(records[key + 3 + index])
+    below = at + TRAIL_SIZE
+    if after >= WHOLE_CHARACTER:
+        trail[below + TRAIL_LENGTH], trail[below + TRAIL_PART] = index + 1, 0
+        return after - WHOLE_CHARACTER == point
+    trail[below + TRAIL_LENGTH], trail[below + TRAIL_PART] = index, after
+    return after != REFUSED and _can_become(after, point)
 
-    The nodes are whole subtrees of the top; `place` is within the key.
+
+@kernel
+def _forbid_key(k: Array, tops: tuple[int, int], key: int, place: Array, mask: Array) -> None:
+    """None; forbids the tokens from one node at the top to another that write `key` to its end.
+
+    `place` is within the key.
     """
-    tokens, records, trail = block_at(k[KEY_TOKENS]), ints_at(k, RECORDS), ints_at(k, TRAIL)
-    node_byte, node_depth = bytes_at(tokens, ALL_TOKENS), ints_at(tokens, ALL_TOKENS + NODE_DEPTH)
-    subtree_size = ints_at(tokens, ALL_TOKENS + SUBTREE_SIZE)
+    tokens, trail = block_at(k[KEY_TOKENS]), ints_at(k, TRAIL)
+    nodes, end_token = longs_at(tokens, ALL_TOKENS), ints_at(tokens, ALL_TOKENS + END_TOKEN)
     first_token = ints_at(tokens, ALL_TOKENS + FIRST_TOKEN)
     token_ids = ints_at(tokens, ALL_TOKENS + TOKEN_IDS)
-    length = int64(records[key + 1])
-    trail[0], trail[1] = place[LENGTH], place[PART]
-    node, end = nodes
-    while node < end:
-        level, byte, after = 2 * int64(node_depth[node]), int64(node_byte[node]), int64(0)
-        index, part = int64(trail[level]), int64(trail[level + 1])
-        next_node = node + int64(subtree_size[node])
-        if index == length:
-            if part == 0 and byte == _QUOTE:
-                for i in range(first_token[node], first_token[next_node]):
+    length = int64(ints_at(k, RECORDS)[key + 1])
+    trail[TRAIL_LENGTH], trail[TRAIL_PART] = place[LENGTH], place[PART]
+    node, last = tops
+    at = int64(0)
+    while True:
+        word = int64(nodes[node])
+        byte, child = word & NODE_BYTE, word >> FIRST_CHILD
+        if trail[at + TRAIL_LENGTH] == length:
+            if trail[at + TRAIL_PART] == 0 and byte == _QUOTE:
+                for i in range(first_token[node], end_token[node]):
                     token_id = int64(token_ids[i])
                     mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))
-            node = next_node
+        elif child != 0 and _after_in_key(k, key, at, byte):
+            trail[at + TRAIL_NODE] = node
+            at += TRAIL_SIZE
+            node = child
             continue
-        after, point = decode(FREE, part, byte), int64(records[key + 3 + index])
-        if after >= WHOLE_CHARACTER:
-            taken = after - WHOLE_CHARACTER == point
-            trail[level + 2], trail[level + 3] = index + 1, 0
-        else:
-            taken = after != REFUSED and _can_become(after, point)
-            trail[level + 2], trail[level + 3] = index, after
-        node = node + 1 if taken else next_node
+        while at > 0 and word & LAST_CHILD:
+            at -= TRAIL_SIZE
+            node = int64(trail[at + TRAIL_NODE])
+            word = int64(nodes[node])
+        if at == 0 and node == last:
+            return
+        node += 1
 
 
 @kernel
@@ -267,19 +289,19 @@ def _forbid_keys(k: Array, place: Array, mask: Array) -> None:
     """None; forbids the tokens that end the key that is being written as one of the object's."""
     tokens, records = block_at(k[KEY_TOKENS]), ints_at(k, RECORDS)
     roots = ints_at(tokens, ROOTS)
-    sizes = ints_at(tokens, ALL_TOKENS + SUBTREE_SIZE)
+    tops = int64(roots[NODE_BYTE + 1])
     key = int64(records[place[CONTAINER] + 2])
     while key != 0:
         if _is_key(records, key, place):
-            if place[PART] != 0:
-                _forbid_key(k, (int64(0), int64(tokens[ALL_TOKENS + 1])), key, place, mask)
-            else:
+            if place[PART] != 0 and tops > 0:
+                _forbid_key(k, (int64(0), tops - 1), key, place, mask)
+            elif place[PART] == 0:
                 is_whole = place[LENGTH] == records[key + 1]
                 point = _QUOTE if is_whole else int64(records[key + 3 + place[LENGTH]])
                 for byte in (_lead_of(point), _BACKSLASH):
                     root = int64(roots[byte])
                     if root >= 0:
-                        _forbid_key(k, (root, root + int64(sizes[root])), key, place, mask)
+                        _forbid_key(k, (root, root), key, place, mask)
         key = int64(records[key])
 
 

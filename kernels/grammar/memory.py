@@ -52,19 +52,27 @@ WALK_PART = 84  # where the plain tokens of the walk are kept, if it leaves them
 # The state whose mask has what the walk need not look at (0: none), the state that is returned to
 # from there (0: the base is that of the walk), and that mask, uint32[words]
 WALK_LOOP, WALK_BACK, LOOP_MASK = 85, 86, 87
-BLOCK_SIZE = 89
+WALK_LEVEL = 89  # where the level of `WALK_NODE` begins
+BLOCK_SIZE = 90
 
 # The block of the tokens
-TRIE_WORDS = 10  # node_byte uint8, subtree_size, node_depth, first_token, token_ids int32
-ALL_TOKENS, REST_TOKENS = 0, TRIE_WORDS
-SUBTREE_SIZE, NODE_DEPTH, FIRST_TOKEN, TOKEN_IDS = range(2, TRIE_WORDS, 2)
-PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE = range(20, 30, 2)
-TWO_QUOTES, THREE_QUOTES, ROOTS, STRING_LENGTHS = range(30, 38, 2)
+TRIE_WORDS = 8  # nodes int64; first_token, end_token, token_ids int32
+FIRST_TOKEN, END_TOKEN, TOKEN_IDS = range(2, TRIE_WORDS, 2)
+# every token that is text; those that are not plain; these without the plain characters that they
+# begin with
+ALL_TOKENS, REST_TOKENS, TAIL_TOKENS = range(0, 3 * TRIE_WORDS, TRIE_WORDS)
+PLAIN_MASKS, TOKEN_DATA, TOKEN_STARTS, EOS, SINGLE_BYTE = range(24, 34, 2)
+TWO_QUOTES, THREE_QUOTES, ROOTS, STRING_LENGTHS = range(34, 42, 2)
 # `MASK_SIZE` in words of 32 bits; `STRING_REACH`: how far into a JSON string a token of `rest`
 # goes; `MISSES_TAILS`: whether some byte from 0x80 to 0xBF is no token by itself
-VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(38, 44)
-TAIL_TOKENS = 44  # as `REST_TOKENS`, each without the plain characters that it begins with
-TOKENS_SIZE = TAIL_TOKENS + TRIE_WORDS
+VOCAB_SIZE, MASK_SIZE, PLAIN_BUDGET, HEIGHT, STRING_REACH, MISSES_TAILS = range(42, 48)
+TOKENS_SIZE = 48
+
+# A node of a trie is one word: its byte; whether it is the last child of its parent; how many
+# tokens it spells itself; its first child, 0 if it has none (node 0 is at the top)
+NODE_BYTE, LAST_CHILD = 0xFF, 1 << 8  # masks
+OWN_TOKENS, FIRST_CHILD = 9, 32  # shifts
+OWN_MASK = (1 << (FIRST_CHILD - OWN_TOKENS)) - 1
 
 # What a call ends with
 OK, NEED_ROOM, NEED_FRAME, NEED_ROW, LIMIT, BROKEN, BAD_SHAPE = range(7)
@@ -94,9 +102,11 @@ ACCEPTING, TAKES_EVERYTHING, LOOPS, FREE_TEXT = 1, 2, 4, 8
 # points of the runs, then their classes
 RUNS, ASCII, RUN_STARTS = 0, 1, 129
 
-# Fields of a level of the walk: the row of its state, the state, its base, temporary bases in use
-LEVEL_SIZE = 6
-LEVEL_LOW, LEVEL_SIZE_OF_ROW, LEVEL_ROW, LEVEL_STATE, LEVEL_BASE, LEVEL_TOP = range(LEVEL_SIZE)
+# Fields of a level of the walk: the row of its state, the state, its base, temporary bases in use,
+# the node that the walk went down from
+LEVEL_SIZE = 7
+LEVEL_LOW, LEVEL_SIZE_OF_ROW, LEVEL_ROW, LEVEL_STATE, LEVEL_BASE, LEVEL_TOP = range(6)
+LEVEL_NODE = 6
 
 # Entries of rows; states are greater than `DEAD`, pushes less than `POP`
 UNKNOWN, DEAD, POP = 0, 1, -1

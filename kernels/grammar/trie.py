@@ -1,13 +1,16 @@
-"""The tokens of a vocabulary as a trie of bytes, laid out depth-first in flat arrays.
+"""The tokens of a vocabulary as a trie of bytes, laid out in flat arrays.
 
     for each token, in the order of their bytes:
         skip what it shares with the token before; one node for each further byte
+    for each node, depth-first: its children stand together, behind those of the nodes before
 
-A node follows its parent or the last node of its elder sibling's subtree, so whoever walks the
-trie goes on to the next index where a byte is allowed, and adds the size of the subtree where not.
+So whoever walks the trie and finds that most bytes cannot come next reads the children of a node
+one after the other.
 
-Rejected: nodes level by level (a walk would need a queue of nodes, and jump), and sorting by NumPy
-(its strings lose trailing zero bytes and are all as long as the longest token).
+Rejected: nodes depth-first (from each child to the next is a jump over a subtree, and waits for the
+memory: of few tokens that is most of the walk), nodes level by level (a walk that allows much would
+jump at each node), and sorting by NumPy (its strings lose trailing zero bytes and are all as long
+as the longest token).
 """
 
 import numpy as np
@@ -15,6 +18,7 @@ import numpy as np
 from sampler.kernels._jit import Array, inlined, kernel
 from sampler.kernels.grammar.compile import int64
 from sampler.kernels.grammar.decoder import FREE, REFUSED, WHOLE_CHARACTER, decode
+from sampler.kernels.grammar.memory import FIRST_CHILD, LAST_CHILD, OWN_TOKENS
 
 _KEY_BYTES = 7  # the bytes of a token that are compared at once, as one positive int64
 _QUOTE, _BACKSLASH, _SPACE = 0x22, 0x5C, 0x20
@@ -117,17 +121,17 @@ def shared_prefixes(data: Array, starts: Array, order: Array, shared: Array) -> 
 def lay_out(
     data: Array, starts: Array, order: Array, shared: Array, nodes: tuple[Array, ...], path: Array
 ) -> None:
-    """None; writes the nodes of the trie.
+    """None; writes the nodes of the trie, depth-first.
 
     Parameters
     ----------
     data, starts, order, shared : see `shared_prefixes`
-    nodes : (byte uint8[n], subtree size int32[n], depth int32[n], first token int32[n + 1]), all
-        written; the tokens of node i are order[first[i]:first[i + 1]], and those of its subtree
-        are order[first[i]:first[i + size[i]]]
+    nodes : (byte uint8[n], subtree size int32[n], first token int32[n + 1]), all written; the
+        tokens of node i are order[first[i]:first[i + 1]], and those of its subtree are
+        order[first[i]:first[i + size[i]]]
     path : int32[longest token], overwritten
     """
-    node_byte, subtree_size, node_depth, first_token = nodes
+    node_byte, subtree_size, first_token = nodes
     node = 0
     depth = 0  # of the path to the last token
     for at in range(len(order)):
@@ -137,7 +141,6 @@ def lay_out(
             subtree_size[path[level]] = node - path[level]
         for level in range(shared[at], length):
             node_byte[node] = data[starts[token] + level]
-            node_depth[node] = level
             # a token stands at the last node of its path: those before begin with it too
             first_token[node] = at
             path[level] = node
@@ -146,6 +149,41 @@ def lay_out(
     for level in range(depth):
         subtree_size[path[level]] = node - path[level]
     first_token[node] = len(order)
+
+
+@kernel
+def join_families(nodes: tuple[Array, ...], families: tuple[Array, ...], place: Array) -> None:
+    """None; writes the nodes of the trie so that siblings stand together.
+
+    Parameters
+    ----------
+    nodes : see `lay_out`
+    families : (node int64[n], all 0; first token int32[n]; end of the tokens int32[n]), all
+        written; of a node, see `memory`, its tokens and those of its subtree are
+        order[first[i]:first[i] + own[i]] and order[first[i]:end[i]]
+    place : int32[n], overwritten
+    """
+    node_byte, subtree_size, first_token = nodes
+    family, first, end = families
+    count, last, child, stop = int64(0), int64(-1), int64(0), int64(len(node_byte))
+    node = int64(-1)  # above the top
+    while node < len(node_byte):
+        children = count if child < stop else int64(0)
+        while child < stop:
+            place[child], last = count, child
+            count += 1
+            child += subtree_size[child]
+        if last >= 0:
+            family[place[last]] |= np.int64(LAST_CHILD)
+        if node >= 0:
+            own = int64(first_token[node + 1]) - int64(first_token[node])
+            word = int64(node_byte[node]) | own << OWN_TOKENS | children << FIRST_CHILD
+            family[place[node]] |= word
+            first[place[node]] = first_token[node]
+            end[place[node]] = first_token[node + subtree_size[node]]
+        node += 1
+        child, last = node + 1, int64(-1)
+        stop = node + subtree_size[node] if node < len(node_byte) else child
 
 
 @kernel

@@ -2,8 +2,8 @@
 
     node = first; while there is a node:
         the state before it (of its level), its byte -> the state after it
-        dead: go on after its subtree
-        else: allow its tokens, remember the state for the next level, go on at the next node
+        not dead: allow its tokens; if it has children: remember the state, go on at the first
+        go on at the next sibling, or that of the parent
 
 Calls that are entered on the way have temporary bases, numbered from `TEMPORARY` on by level. What
 the mask depends on is the state and those entries of the base that the walk came to; by these it is
@@ -34,12 +34,16 @@ from sampler.kernels.grammar.memory import (
     ALL_TOKENS,
     BASES,
     DEAD,
+    END_TOKEN,
     EOS,
+    FIRST_CHILD,
     FIRST_TOKEN,
     HAS_RUNS,
     HEIGHT,
+    LAST_CHILD,
     LEVEL_BASE,
     LEVEL_LOW,
+    LEVEL_NODE,
     LEVEL_ROW,
     LEVEL_SIZE,
     LEVEL_SIZE_OF_ROW,
@@ -50,8 +54,10 @@ from sampler.kernels.grammar.memory import (
     LOOP_MASK,
     LOW,
     LOW_HALF,
-    NODE_DEPTH,
+    NODE_BYTE,
     OK,
+    OWN_MASK,
+    OWN_TOKENS,
     PLAIN_PART,
     POP,
     REST_TOKENS,
@@ -62,12 +68,12 @@ from sampler.kernels.grammar.memory import (
     STATE_SIZE,
     STATES,
     STATUS,
-    SUBTREE_SIZE,
     TAIL_TOKENS,
     TOKEN_IDS,
     TOKENS,
     UNKNOWN,
     WALK_BACK,
+    WALK_LEVEL,
     WALK_LISTED,
     WALK_LOOP,
     WALK_LOWEST,
@@ -76,7 +82,6 @@ from sampler.kernels.grammar.memory import (
     WALK_PLAIN,
     WALK_STATE,
     block_at,
-    bytes_at,
     ints_at,
     longs_at,
     peek,
@@ -126,10 +131,10 @@ def _turn(g: Array, action: int, base: int, top: int) -> tuple[int, int, int]:
 
 
 @kernel
-def _allow_node(arrays: Arrays, node: int, count: int, mask: Array) -> int:
-    """How many tokens are listed, with those of `node`; they are allowed."""
-    first_token, token_ids, listed, room = arrays
-    for i in range(peek(first_token, node), peek(first_token, node + 1)):
+def _allow_tokens(arrays: Arrays, span: tuple[int, int], count: int, mask: Array) -> int:
+    """How many tokens are listed, with those of a span of `token_ids`; they are allowed."""
+    _, _, token_ids, listed, room = arrays
+    for i in range(span[0], span[1]):
         token_id = peek(token_ids, i)
         allow(mask, token_id)
         if count < room:
@@ -151,72 +156,83 @@ def _is_in_loop(g: Array, base: int, top: int) -> bool:
 
 
 @kernel
-def _allow_as_loop(g: Array, arrays: Arrays, nodes: tuple[int, int], mask: Array) -> None:
-    """None; allows and lists the tokens from one node to another that the loop allows."""
-    first_token, token_ids, listed, room = arrays
-    allowed, count = words_at(g, LOOP_MASK), int64(g[WALK_LISTED])
-    for i in range(peek(first_token, nodes[0]), peek(first_token, nodes[1])):
+def _allow_as_loop(g: Array, arrays: Arrays, node: int, count: int, mask: Array) -> int:
+    """How many tokens are listed, with those below a node that the loop allows; they are too."""
+    first_token, end_token, token_ids, listed, room = arrays
+    allowed = words_at(g, LOOP_MASK)
+    for i in range(peek(first_token, node), peek(end_token, node)):
         token_id = peek(token_ids, i)
         if (allowed[token_id >> 5] >> np.uint32(token_id & 31)) & np.uint32(1):
             allow(mask, token_id)
             if count < room:
                 poke(listed, count, token_id)
             count += 1
-    g[WALK_LISTED] = count
+    return count
+
+
+@inlined
+def _is_as_loop(g: Array, arrays: Arrays, node: int, at: int) -> bool:
+    """Whether the bytes to `node`, on the level at `at`, are plain characters of ASCII."""
+    first_token, _, token_ids, _, _ = arrays
+    token_id = peek(token_ids, peek(first_token, node))
+    return begins_plainly(block_at(g[TOKENS]), token_id, at // LEVEL_SIZE + 1)
 
 
 @kernel
-def _walk(g: Array, trie: int, nodes: int, mask: Array) -> None:
+def _walk(g: Array, trie: int, mask: Array) -> None:
     """None; goes on with the walk from where it is, to the end or to a status."""
     tokens = block_at(g[TOKENS])
-    node_byte, node_depth = bytes_at(tokens, trie), ints_at(tokens, trie + NODE_DEPTH)
-    subtree_size = ints_at(tokens, trie + SUBTREE_SIZE)
+    nodes = longs_at(tokens, trie)
     levels, rows, states = ints_at(g, LEVELS), ints_at(g, ROWS), ints_at(g, STATES)
     first_token, token_ids = ints_at(tokens, trie + FIRST_TOKEN), ints_at(tokens, trie + TOKEN_IDS)
-    lists = (first_token, token_ids, ints_at(g, LISTED), int64(g[LISTED + 1]))
+    end_token = ints_at(tokens, trie + END_TOKEN)
+    lists = (first_token, end_token, token_ids, ints_at(g, LISTED), int64(g[LISTED + 1]))
     node, listed, loop = int64(g[WALK_NODE]), int64(g[WALK_LISTED]), int64(g[WALK_LOOP])
-    while node < nodes:
-        at, byte = peek(node_depth, node) * LEVEL_SIZE, peek(node_byte, node)
+    at = int64(g[WALK_LEVEL])
+    while node < tokens[trie + 1]:
+        word = peek(nodes, node)
+        byte, state = word & NODE_BYTE, int64(DEAD)
         offset = byte - peek(levels, at + LEVEL_LOW)
-        if offset >= 0 and offset < peek(levels, at + LEVEL_SIZE_OF_ROW):
+        if 0 <= offset < peek(levels, at + LEVEL_SIZE_OF_ROW):
             state = peek(rows, peek(levels, at + LEVEL_ROW) + offset)
-        elif byte <= 0x20 and peek(states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + HAS_RUNS):
-            state = int64(UNKNOWN)
-            if is_space(byte):
-                state = peek(states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + AFTER_SPACE)
-        else:
-            node += peek(subtree_size, node)
-            continue
+        elif is_space(byte) and peek(
+            states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + HAS_RUNS
+        ):
+            state = peek(states, peek(levels, at + LEVEL_STATE) * STATE_SIZE + AFTER_SPACE)
         if state == UNKNOWN:
             state = entry(g, peek(levels, at + LEVEL_STATE), byte)
             if g[STATUS] != OK:
                 break
-        if state == DEAD:
-            node += peek(subtree_size, node)
-            continue
-        base, top = peek(levels, at + LEVEL_BASE), peek(levels, at + LEVEL_TOP)
-        if state < 0:
-            state, base, top = _turn(g, state, base, top)
-        if state == loop and _is_in_loop(g, base, top):
-            token_id, depth = peek(token_ids, peek(first_token, node)), peek(node_depth, node)
-            if begins_plainly(tokens, token_id, depth + 1):
-                g[WALK_LISTED] = listed
-                _allow_as_loop(g, lists, (node, node + peek(subtree_size, node)), mask)
-                listed = int64(g[WALK_LISTED])
-                node += peek(subtree_size, node)
-                continue
-        if peek(subtree_size, node) > 1:
-            if peek(states, state * STATE_SIZE + ROW_START) == 0:
-                lay_out(g, state)
-                if g[STATUS] != OK:
-                    break
-            _descend(levels, at + LEVEL_SIZE, states, state)
-            poke(levels, at + LEVEL_SIZE + LEVEL_BASE, base)
-            poke(levels, at + LEVEL_SIZE + LEVEL_TOP, top)
-        if peek(first_token, node + 1) > peek(first_token, node):
-            listed = _allow_node(lists, node, listed, mask)
-        node += 1
-    g[WALK_NODE], g[WALK_LISTED] = node, listed
+        if state != DEAD:
+            base, top = peek(levels, at + LEVEL_BASE), peek(levels, at + LEVEL_TOP)
+            if state < 0:
+                state, base, top = _turn(g, state, base, top)
+            first, child = peek(first_token, node), word >> FIRST_CHILD
+            is_as_loop = state == loop and _is_in_loop(g, base, top)
+            if is_as_loop and _is_as_loop(g, lists, node, at):
+                listed = _allow_as_loop(g, lists, node, listed, mask)
+            else:
+                if child != 0 and peek(states, state * STATE_SIZE + ROW_START) == 0:
+                    lay_out(g, state)
+                    if g[STATUS] != OK:
+                        break
+                own = word >> OWN_TOKENS & OWN_MASK
+                if own != 0:
+                    listed = _allow_tokens(lists, (first, first + own), listed, mask)
+                if child != 0:
+                    poke(levels, at + LEVEL_NODE, node)
+                    at += LEVEL_SIZE
+                    _descend(levels, at, states, state)
+                    poke(levels, at + LEVEL_BASE, base)
+                    poke(levels, at + LEVEL_TOP, top)
+                    node = child
+                    continue
+        while word & LAST_CHILD and at > 0:
+            at -= LEVEL_SIZE
+            node = peek(levels, at + LEVEL_NODE)
+            word = peek(nodes, node)
+        node = node + 1 if not word & LAST_CHILD else int64(tokens[trie + 1])
+    g[WALK_NODE], g[WALK_LISTED], g[WALK_LEVEL] = node, listed, at
 
 
 @embedded
@@ -233,7 +249,7 @@ def _begin_walk(g: Array, state: int, base: int, plain: int, mask: Array) -> Non
     else:
         read(g, part, plain, mask)
     g[WALK_PLAIN], g[WALK_PART], g[WALK_LOWEST], g[WALK_LISTED] = plain, part, base, 0
-    g[WALK_STATE], g[WALK_NODE] = state, 0
+    g[WALK_STATE], g[WALK_NODE], g[WALK_LEVEL] = state, 0, 0
 
 
 @kernel
@@ -249,11 +265,10 @@ def _learn(g: Array, position: int, plain: int, loop: int, mask: Array) -> None:
         if g[STATUS] != OK:
             return
         begin_loop(g, loop, base)
-    tokens = block_at(g[TOKENS])
     trie = ALL_TOKENS if plain < 0 and g[WALK_PART] == 0 else REST_TOKENS
     if trie == REST_TOKENS and room_in_string(g, state) > 0:
         trie = TAIL_TOKENS  # plain characters before them change nothing
-    _walk(g, trie, tokens[trie + 1], mask)
+    _walk(g, trie, mask)
     if g[STATUS] != OK:
         return
     keep(g, state, base, mask)

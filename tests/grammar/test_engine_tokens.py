@@ -21,6 +21,7 @@ from sampler.grammar.engine.tokens import (
     token_texts,
 )
 from sampler.grammar.engine.tokens_cache import TokensCache, digest_of
+from sampler.kernels.grammar import memory
 
 PIECES = ["a", "ab", '"', "\\", "\n", " ", "\x00", "\x7f", "é", "日", "😀", "\u07ff", "\uffff"]
 SOME_BYTES = [piece.encode() for piece in PIECES]
@@ -44,29 +45,44 @@ def is_plain(token):
 
 
 def spelled_nodes(trie):
-    """What each node of `trie` spells, and its tokens, found by depth alone."""
-    path, spelled = [], []
-    for byte, depth in zip(trie.node_byte, trie.node_depth, strict=True):
+    """(what it spells, node) of each node of `trie`, depth-first."""
+    spelled, path = [], []
+    node, depth = 0, 0
+    while node < trie.nodes.size:
+        word = int(trie.nodes[node])
         del path[depth:]
-        path.append(int(byte))
-        spelled.append(bytes(path))
+        path.append((word & memory.NODE_BYTE, node))
+        spelled.append((bytes(byte for byte, _ in path), node))
+        if word >> memory.FIRST_CHILD:
+            node, depth = word >> memory.FIRST_CHILD, depth + 1
+            continue
+        while depth and trie.nodes[node] & memory.LAST_CHILD:
+            depth -= 1
+            node = path[depth][1]
+        node = node + 1 if not trie.nodes[node] & memory.LAST_CHILD else trie.nodes.size
+    assert sorted(node for _, node in spelled) == list(range(trie.nodes.size))
     return spelled
+
+
+def own_tokens(trie, node):
+    own = int(trie.nodes[node]) >> memory.OWN_TOKENS & memory.OWN_MASK
+    return trie.token_ids[trie.first_token[node] :][:own].tolist()
 
 
 def assert_is_trie_of(trie, texts, chosen):
     spelled = spelled_nodes(trie)
     prefixes = {texts[i][:n] for i in chosen for n in range(1, len(texts[i]) + 1)}
-    assert spelled == sorted(prefixes)
+    assert [text for text, _ in spelled] == sorted(prefixes)
     ids = defaultdict(list)
     for token_id in chosen:
         ids[texts[token_id]].append(token_id)
-    first = trie.first_token
-    for node, text in enumerate(spelled):
-        assert trie.token_ids[first[node] : first[node + 1]].tolist() == ids[text]
-        below = [other for other in spelled if other.startswith(text)]
-        assert trie.subtree_size[node] == len(below)
-    assert first[len(spelled)] == len(trie.token_ids) == len(chosen)
-    assert trie.height == max((len(texts[i]) for i in chosen), default=0)
+    for text, node in spelled:
+        assert own_tokens(trie, node) == ids[text]
+        below = [i for other in sorted(ids) if other.startswith(text) for i in ids[other]]
+        assert trie.token_ids[trie.first_token[node] : trie.end_token[node]].tolist() == below
+    assert len(trie.token_ids) == len(chosen)
+    tops = {text[0]: node for text, node in spelled if len(text) == 1}
+    assert trie.roots.tolist() == [*(tops.get(byte, -1) for byte in range(256)), len(tops)]
 
 
 def bits_of(words, count):
@@ -122,7 +138,7 @@ def test_a_token_of_very_many_characters_is_left_to_the_walk(tmp_path):
     assert trie.plain_budget == 128
     assert bits_of(trie.plain_masks[-1], 4) == [0]
     assert trie.rest.token_ids.tolist() == [1, 2]
-    assert trie.rest.height == 70_000
+    assert trie.height == 70_000
 
 
 def test_tokens_that_share_long_prefixes_are_sorted(tmp_path):
@@ -152,7 +168,7 @@ def test_a_vocabulary_without_an_end_is_refused(tmp_path):
 
 def test_a_vocabulary_without_text_has_empty_tries(tmp_path):
     trie = TokenTrie(Tokens([]), tmp_path)
-    assert trie.all.node_byte.size == trie.rest.node_byte.size == trie.plain_budget == 0
+    assert trie.all.nodes.size == trie.rest.nodes.size == trie.plain_budget == 0
     assert not trie.single_byte.any()
 
 
@@ -172,7 +188,7 @@ def test_a_large_vocabulary_is_laid_out_whole(tmp_path):
     assert trie.all.token_ids.tolist() == sorted(
         (i for i, text in enumerate(texts) if text), key=texts.__getitem__
     )
-    assert spelled_nodes(trie.all) == sorted(
+    assert [text for text, _ in spelled_nodes(trie.all)] == sorted(
         {text[:n] for text in texts for n in range(1, len(text) + 1)}
     )
     rest = {i for i, text in enumerate(texts) if text and not is_plain(text)}
@@ -246,7 +262,7 @@ def damages():
         return content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
 
     def other_version(content):
-        return content.replace(b"version 1", b"version 0", 1)
+        return content.replace(b"version ", b"version 1", 1)
 
     def lengthen(content):
         return content + b"\0"
@@ -360,11 +376,11 @@ def test_tails_are_tokens_without_the_plain_characters_before(tmp_path):
             return texts[token_id]
 
     trie = TokenTrie(Few(), tmp_path)
-    tails, first = trie.tails, trie.tails.first_token
+    tails = trie.tails
     found = [
-        (text, int(token_id))
-        for node, text in enumerate(spelled_nodes(tails))
-        for token_id in tails.token_ids[first[node] : first[node + 1]]
+        (text, token_id)
+        for text, node in spelled_nodes(tails)
+        for token_id in own_tokens(tails, node)
     ]
     assert sorted(found) == [
         (b"\n", 7),
