@@ -5,7 +5,6 @@ order, followed by ours where the request asked for them; keys that TGI leaves o
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,14 +15,15 @@ from sampler.errors import SamplerError
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # made once: it is slow
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def wire_logprob(logprob: float | None) -> float | None:
-    """The shortest decimal that reads back as the same float32; None when it is not finite.
+    """The shortest decimal that reads back as the same float32; None when that is not finite.
 
     JSON then says -2.356847 where the float64 of the same float32 is -2.3568470478057861.
     """
-    if logprob is None or not math.isfinite(logprob):
+    if logprob is None or not abs(logprob) <= _LARGEST:  # NaN is not, either
         return None
     return float(str(np.float32(logprob))) + 0.0  # + 0.0 turns -0.0 into 0.0
 

@@ -188,7 +188,9 @@ def test_a_response_without_details_has_no_such_key():
     assert GenerateResponse(generated_text="a").to_dict() == {"generated_text": "a"}
 
 
-@pytest.mark.parametrize("logprob", [None, math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize(
+    "logprob", [None, math.nan, math.inf, -math.inf, np.float32("nan"), -1e39, -1e300]
+)
 def test_a_logprob_that_is_not_finite_is_null(logprob):
     assert wire_logprob(logprob) is None
     assert "NaN" not in to_sse(

@@ -83,6 +83,13 @@ def test_the_last_stage_of_each_token_is_what_it_was_drawn_from(make_generator, 
         assert event.token.id in trace.stages[-1]
 
 
+def test_a_temperature_next_to_zero_leaves_logprobs_that_no_float32_can_hold(make_generator):
+    wire = make_generator().trace(asked(temperature=1e-270)).to_dict()
+    logprobs = [token["logprob"] for token in wire["stages"][-1]["tokens"]]
+    assert logprobs[0] == 0.0
+    assert set(logprobs[1:]) == {None}
+
+
 def test_stages_are_those_of_the_library(make_generator):
     tokens = [word(b"the"), 97]
     trace = make_generator().trace(asked(tokens, **CHAIN))
