@@ -18,7 +18,7 @@ from sampler.grammar.text.terms import current_pool
 from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
 
-_AHEAD_SECONDS = 0.0005  # half of what most compiles take, and many masks later
+_AHEAD_SECONDS = 0.0007  # a third of what most compiles take, and many masks later
 
 
 class NativeBackend:
