@@ -38,9 +38,12 @@ class OpenedModel:
 
     @property
     def limits(self) -> Limits:
-        """The default limits, within what the model can look back on."""
+        """The default limits, within what the model can look back on and hold of one sequence."""
         limits = Limits()
-        context = getattr(self.model, "context_length", limits.max_total_tokens)
+        context = min(
+            getattr(self.model, name, limits.max_total_tokens)
+            for name in ("context_length", "kv_cache_tokens")
+        )
         return Limits(
             max_input_tokens=min(limits.max_input_tokens, context),
             max_total_tokens=min(limits.max_total_tokens, context),

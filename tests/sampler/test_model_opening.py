@@ -24,6 +24,19 @@ def test_a_path_opens_a_gguf_file_with_its_options(tmp_path):
         assert len(list(generator.generate_stream(request))) == 3
 
 
+def test_a_sequence_ends_by_length_before_the_cache_is_full(tmp_path):
+    opened = open_model(tiny_file(tmp_path), kv_cache_bytes=1 << 14)
+    room = opened.model.kv_cache_tokens
+    assert 16 <= room < opened.model.context_length
+    assert opened.limits.max_total_tokens == opened.limits.max_input_tokens == room
+    options = {"eos_token_ids": opened.eos_token_ids, "limits": opened.limits}
+    request = {"inputs": "hello", "parameters": {"details": True, "ignore_eos": True}}
+    with Generator(opened.model, opened.tokenizer, **options) as generator:
+        details = generator.generate(request).details
+    assert details.finish_reason == "length"
+    assert room - len("hello") <= details.generated_tokens < room
+
+
 def test_the_demo_opens_by_its_name():
     opened = open_model("demo-ngram")
     assert isinstance(opened.model, NgramModel)
