@@ -282,6 +282,7 @@ class Generator:
             self._scheduler.submit(job)
             logits = job.logits()
             with self._tracing:
+                job.check_wanted()  # those that have left since would keep the others waiting
                 return question.answer(logits)
         finally:
             self._scheduler.drop(job)

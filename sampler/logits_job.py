@@ -43,3 +43,8 @@ class LogitsJob(Job):
         if isinstance(answer, SamplerError):
             raise answer
         return answer
+
+    def check_wanted(self) -> None:
+        """Raises IncompleteGenerationError when nobody waits any more."""
+        if self.cancelled:
+            raise IncompleteGenerationError()

@@ -292,6 +292,34 @@ def test_asyncio_traces_are_the_same_and_can_be_cancelled(make_generator):
     assert generator.load.waiting == 0
 
 
+def test_nothing_is_computed_for_somebody_who_left_after_the_model_step(
+    make_generator, monkeypatch
+):
+    from sampler.step_trace import Question
+
+    model = Watched()
+    generator = make_generator(model, max_batch_size=1)
+    answered = []
+    answer = Question.answer
+    monkeypatch.setattr(
+        Question, "answer", lambda own, row: answered.append(own.token_ids) or answer(own, row)
+    )
+
+    async def run():
+        with generator._tracing:  # somebody else's answer takes long
+            tasks = [asyncio.create_task(generator.atrace(asked([i]))) for i in (97, 98)]
+            await asyncio.to_thread(model.wait_until, lambda model: len(model.released) == 2)
+            tasks[0].cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await tasks[0]
+        return await tasks[1]
+
+    assert asyncio.run(run())
+    generator.close()
+    generator._preparers.shutdown()
+    assert answered == [(98,)]
+
+
 def test_closing_the_generator_ends_a_trace_with_an_error(make_generator):
     model = Watched(held=True)
     generator = make_generator(model)
