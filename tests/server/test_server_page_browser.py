@@ -456,6 +456,37 @@ def test_a_wide_table_scrolls_by_itself_and_not_the_page(page):
     assert wide <= 0 < inner
 
 
+def test_a_long_token_leaves_room_for_what_becomes_of_it(page):
+    page.driver.set_window_size(500, 1000)
+    over, name, shown = page.script(
+        """
+        const { showStep } = await import("./page/panel.js");
+        const text = "a".repeat(300);
+        const stages = ["model", "top_k"].map((name) => ({ name, size: 1 }));
+        const fate = { logprobs: [-1, -2], removed_by: null, reason: null };
+        const one = { id: 5, text, special: false, ...fate };
+        const panel = document.getElementById("panel");
+        showStep(panel, { index: 1, token: one }, { trace: { stages, alternatives: [one] } });
+        const root = document.documentElement;
+        const width = (part) => part.getBoundingClientRect().width;
+        return [root.scrollWidth - root.clientWidth, width(panel.querySelector("tbody th")),
+          width(panel.querySelector(".scroll"))];
+        """
+    )
+    page.driver.set_window_size(1320, 1000)
+    assert over <= 0
+    assert name < shown / 2
+
+
+def test_what_cannot_be_seen_of_a_token_is_spelled_out(page):
+    hidden = "\u202ea b\u200b\x1b\n\u2028\U000e0041é\u0301"
+    shown = page.script(
+        "return (await import('./page/text.js')).visible(given[0])",
+        hidden,
+    )
+    assert shown == "⟨202E⟩a␣b⟨200B⟩⟨001B⟩⏎⟨2028⟩⟨E0041⟩é\u0301"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_both_schemes(page, scheme):
     feature = {"name": "prefers-color-scheme", "value": scheme}

@@ -1,11 +1,17 @@
 // How tokens and numbers are written.
 
 const SIGNS = { " ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍" };
+// controls, what has no width, and what turns the direction of the text around it
+const UNSEEN = /[ \p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** The text of a token with signs for what cannot be seen. */
+/** The text of a token with signs for what cannot be seen, ⟨200B⟩ for a character without one. */
 export function visible(text) {
   if (text === "") return "∅";
-  return text.replace(/[ \n\t\r]/g, (character) => SIGNS[character]);
+  return text.replace(UNSEEN, (character) => SIGNS[character] ?? `⟨${codePoint(character)}⟩`);
+}
+
+function codePoint(character) {
+  return character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 }
 
 /** The text of a token as it is read aloud. */
