@@ -169,7 +169,7 @@ def requests(limits: Limits) -> dict[str, Schema]:
     """Of every kind of request, by component."""
     inputs = {**TEXT, "minLength": 1}
     optional = {"parameters": {"anyOf": [ref("Parameters"), {"type": "null"}]}, "stream": FLAG}
-    token_ids = {"tokens": limits.max_total_tokens, "alternatives": limits.max_top_n_tokens}
+    token_ids = {"tokens": limits.max_total_tokens - 1, "alternatives": limits.max_top_n_tokens}
     of_trace: dict[str, Schema] = {
         **{name: array(COUNT, maxItems=most) for name, most in token_ids.items()},
         "top_n": _nullable(
