@@ -1,6 +1,7 @@
 """Why a grammar does not allow a token: where its bytes stop fitting, and what could come there."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -98,7 +99,46 @@ def reason_for(token_id: int, token_bytes: bytes, tokens: Tokens, is_terminated:
     return "bytes"
 
 
-def refusal(
+class Explaining(ABC):
+    """What all matchers have to say of the tokens that they refuse."""
+
+    def explain_token(self, token_id: int) -> TokenRefusal | None:
+        """Why `token_id` cannot come next; None if it can. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        return self.explain_tokens([token_id]).get(token_id)
+
+    def explain_tokens(self, token_ids: Iterable[int]) -> dict[int, TokenRefusal]:
+        """Why tokens cannot come next, by id; those that can are left out. Nothing changes.
+
+        Raises
+        ------
+        InvalidParameterError : an id that is not an integer
+        """
+        known: Expectations = {}
+        return {
+            token_id: _refusal(self.fork(), *self._refused(token_id), known)
+            for token_id in token_ids
+            if not self.validate_tokens([token_id])
+        }
+
+    @abstractmethod
+    def fork(self) -> Follower:
+        """A second matcher in the same state, independent from here on."""
+
+    @abstractmethod
+    def validate_tokens(self, token_ids: Iterable[int]) -> int:
+        """How many of `token_ids` could be accepted in order; nothing changes."""
+
+    @abstractmethod
+    def _refused(self, token_id: int) -> tuple[Reason, bytes]:
+        """Why a token is refused, and its text."""
+
+
+def _refusal(
     follower: Follower, reason: Reason, token_bytes: bytes, known: Expectations
 ) -> TokenRefusal:
     """What there is to say of a refused token; `follower`, where the text is now, is used up.

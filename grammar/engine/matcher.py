@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.engine.keys import KeyScanner
-from sampler.grammar.refusal import Expectations, Reason, TokenRefusal, reason_for, refusal
+from sampler.grammar.refusal import Explaining, Reason, reason_for
 from sampler.kernels.grammar.keys import FIRST_PLACE
 from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
@@ -26,7 +26,7 @@ _FORCED_AT_ONCE = 256  # bytes
 _MOST_FORCED = 1 << 16
 
 
-class GrammarMatcher:
+class GrammarMatcher(Explaining):
     """Follows one text and tells which token may come next; made by `CompiledGrammar.matcher`.
 
     A step is one accepted token, or one `accept_bytes`. After an end-of-sequence token only
@@ -182,29 +182,6 @@ class GrammarMatcher:
             return False
         self._append((position, place))
         return True
-
-    def explain_token(self, token_id: int) -> TokenRefusal | None:
-        """Why `token_id` cannot come next; None if it can. Nothing changes.
-
-        Raises
-        ------
-        InvalidParameterError : an id that is not an integer
-        """
-        return self.explain_tokens([token_id]).get(token_id)
-
-    def explain_tokens(self, token_ids: Iterable[int]) -> dict[int, TokenRefusal]:
-        """Why tokens cannot come next, by id; those that can are left out. Nothing changes.
-
-        Raises
-        ------
-        InvalidParameterError : an id that is not an integer
-        """
-        known: Expectations = {}
-        return {
-            token_id: refusal(self.fork(), *self._refused(token_id), known)
-            for token_id in token_ids
-            if not self.validate_tokens([token_id])
-        }
 
     def _refused(self, token_id: int) -> tuple[Reason, bytes]:
         """Why a token is refused, and its text."""

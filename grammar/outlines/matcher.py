@@ -10,7 +10,7 @@ from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
 from sampler.grammar.outlines.automaton import DEAD
 from sampler.grammar.outlines.distinct_keys import KeyScanner
-from sampler.grammar.refusal import Expectations, Reason, TokenRefusal, reason_for, refusal
+from sampler.grammar.refusal import Explaining, Reason, reason_for
 
 if TYPE_CHECKING:
     from sampler.grammar.outlines.compiled import CompiledGrammar
@@ -23,7 +23,7 @@ class _Step(NamedTuple):
     scanner: KeyScanner | None
 
 
-class GrammarMatcher:
+class GrammarMatcher(Explaining):
     """Follows one text and tells which token may come next; made by `CompiledGrammar.matcher`.
 
     A step is one accepted token, or one `accept_bytes`. After an end-of-sequence token only
@@ -114,29 +114,6 @@ class GrammarMatcher:
             return False
         self._steps.append(step)
         return True
-
-    def explain_token(self, token_id: int) -> TokenRefusal | None:
-        """Why `token_id` cannot come next; None if it can. Nothing changes.
-
-        Raises
-        ------
-        InvalidParameterError : an id that is not an integer
-        """
-        return self.explain_tokens([token_id]).get(token_id)
-
-    def explain_tokens(self, token_ids: Iterable[int]) -> dict[int, TokenRefusal]:
-        """Why tokens cannot come next, by id; those that can are left out. Nothing changes.
-
-        Raises
-        ------
-        InvalidParameterError : an id that is not an integer
-        """
-        known: Expectations = {}
-        return {
-            token_id: refusal(self.fork(), *self._refused(token_id), known)
-            for token_id in token_ids
-            if not self.validate_tokens([token_id])
-        }
 
     def _refused(self, token_id: int) -> tuple[Reason, bytes]:
         """Why a token is refused, and its text."""
