@@ -62,9 +62,10 @@ class ByteTrie:
     def roots(self) -> Ints:
         """int32[257], the node at the top for each byte, -1 for none; then how many there are."""
         found = np.full(memory.NODE_BYTE + 2, -1, np.int32)
-        last = np.flatnonzero(self.nodes & memory.LAST_CHILD)
+        tops = self.nodes[: memory.NODE_BYTE + 1]  # there cannot be more
+        last = np.flatnonzero(tops & memory.LAST_CHILD)
         count = int(last[0]) + 1 if last.size else 0
-        found[self.nodes[:count] & memory.NODE_BYTE] = np.arange(count)
+        found[tops[:count] & memory.NODE_BYTE] = np.arange(count)
         found[-1] = count
         return found
 
@@ -259,9 +260,9 @@ def _plain_masks(lengths: Ints) -> Words:
 
 
 def _single_bytes(trie: ByteTrie) -> npt.NDArray[np.bool_]:
-    roots = trie.roots[:-1]
-    is_token = trie.nodes >> memory.OWN_TOKENS & memory.OWN_MASK > 0
-    found: npt.NDArray[np.bool_] = (roots >= 0) & np.append(is_token, False)[roots]
+    found = np.zeros(memory.NODE_BYTE + 1, np.bool_)
+    tops = trie.nodes[: trie.roots[-1]]
+    found[tops & memory.NODE_BYTE] = tops >> memory.OWN_TOKENS & memory.OWN_MASK > 0
     return found
 
 

@@ -62,6 +62,12 @@ def allow(mask: Array, token_id: int) -> None:
     mask[token_id >> 5] |= np.uint32(1) << np.uint32(token_id & 31)
 
 
+@inlined
+def forbid(mask: Array, token_id: int) -> None:
+    """None; clears the bit of `token_id` in uint32 words."""
+    mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))
+
+
 @embedded
 def _forget(g: Array) -> None:
     """None; keeps no mask any more."""
@@ -254,5 +260,4 @@ def drop_longer(g: Array, room: int, mask: Array) -> None:
     ids, lengths = ints_at(tokens, REST_TOKENS + TOKEN_IDS), ints_at(tokens, STRING_LENGTHS)
     for i in range(tokens[REST_TOKENS + TOKEN_IDS + 1]):
         if lengths[i] > room:
-            token_id = peek(ids, i)
-            mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))
+            forbid(mask, peek(ids, i))

@@ -27,6 +27,7 @@ from sampler.kernels.grammar.decoder import (
     span,
     span_count,
 )
+from sampler.kernels.grammar.kept_masks import forbid
 from sampler.kernels.grammar.memory import (
     ALL_TOKENS,
     END_TOKEN,
@@ -258,8 +259,7 @@ def _forbid_key(k: Array, tops: tuple[int, int], key: int, place: Array, mask: A
         if trail[at + TRAIL_LENGTH] == length:
             if trail[at + TRAIL_PART] == 0 and byte == _QUOTE:
                 for i in range(first_token[node], end_token[node]):
-                    token_id = int64(token_ids[i])
-                    mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))
+                    forbid(mask, int64(token_ids[i]))
         elif child != 0 and _after_in_key(k, key, at, byte):
             trail[at + TRAIL_NODE] = node
             at += TRAIL_SIZE
@@ -333,5 +333,5 @@ def forbid_repeated(address: int, place: int, bitmask: Array, row: int) -> int:
             if after == NO_ROOM:
                 return NO_ROOM
             if after == REPEATED:
-                mask[token_id >> 5] &= ~(np.uint32(1) << np.uint32(token_id & 31))
+                forbid(mask, token_id)
     return 0
