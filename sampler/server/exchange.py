@@ -1,11 +1,12 @@
-"""One generation that was asked for over HTTP, from its body to its last event.
+"""Requests over HTTP whose answers are under way: a generation from its body to its last event.
 
-It ends when the client leaves, whatever is awaited at that moment: its row is free before the next
-step.
+Each ends when its client leaves, whatever is awaited at that moment: its row is free before the
+next step.
 """
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -22,7 +23,52 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Exchange:
+class OpenRequest(ABC):
+    """A request whose answer is under way; it is told when its client leaves. To be closed."""
+
+    def __init__(self, service: "Service", request: Request) -> None:
+        self._service = service
+        self._request = request
+        self._watcher = asyncio.create_task(self._watch())
+        service.exchanges.add(self)
+
+    @property
+    def request_id(self) -> str:
+        """What logs and headers call it."""
+        request_id: str = self._request.state.request_id
+        return request_id
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Ends it with an error, as the server ends."""
+
+    @abstractmethod
+    def _leave(self) -> None:
+        """Ends it, as its client has left."""
+
+    def close(self) -> None:
+        """None; nobody waits for it any more."""
+        self._watcher.cancel()
+        self._service.exchanges.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+
+class Exchange(OpenRequest):
     """A request and its events; made by `Service.exchange`, to be closed.
 
     Attributes
@@ -33,8 +79,6 @@ class Exchange:
     """
 
     def __init__(self, service: "Service", request: Request, body: Any, stream: bool) -> None:
-        self._service = service
-        self._request = request
         self.events = service.generator.open_stream(
             body, stream=stream, max_buffered_events=service.limits.max_buffered_events
         )
@@ -44,14 +88,7 @@ class Exchange:
         self._asked: GenerateRequest | None = None
         self._last: float | None = None
         self._gone = False
-        self._watcher = asyncio.create_task(self._watch())
-        service.exchanges.add(self)
-
-    @property
-    def request_id(self) -> str:
-        """What logs and headers call it."""
-        request_id: str = self._request.state.request_id
-        return request_id
+        super().__init__(service, request)  # there is nothing to watch where there was no room
 
     @property
     def asked(self) -> GenerateRequest | None:
@@ -120,24 +157,10 @@ class Exchange:
 
     def close(self) -> None:
         """Ends it; what it has come to stands in the log."""
-        self._watcher.cancel()
+        super().close()
         self.events.close()
-        self._service.exchanges.discard(self)
         self._request.state.noted = {"generated_tokens": self.generated_tokens}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def _watch(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self) -> None:
         self._gone = True
         self.events.close()

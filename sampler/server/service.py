@@ -1,6 +1,6 @@
 """What the routes of one application share."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
@@ -8,22 +8,11 @@ from sampler.errors import OverloadedError
 from sampler.generator import Generator
 from sampler.limits import ServerLimits
 from sampler.server.bodies import read_body
-from sampler.server.exchange import Exchange
+from sampler.server.exchange import Exchange, OpenRequest
 from sampler.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from sampler.models.gguf.chat import ChatTemplate
-
-
-class Running(Protocol):
-    """A request that is not answered yet."""
-
-    @property
-    def request_id(self) -> str:
-        """What logs and headers call it."""
-
-    def drop(self) -> None:
-        """Ends it with an error, as the server ends."""
 
 
 class Service:
@@ -49,7 +38,7 @@ class Service:
         self.model_name = model_name
         self.chat_template = chat_template
         self.metrics = Metrics(generator)
-        self.exchanges: set[Running] = set()
+        self.exchanges: set[OpenRequest] = set()
         generator.observe(self.metrics)
 
     async def body(self, request: Request) -> Any:

@@ -1,14 +1,14 @@
 """``POST /trace``: what each processor makes of one token, for the page and for the curious."""
 
 import asyncio
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from sampler.errors import IncompleteGenerationError
 from sampler.server.answers import JSONAnswer, ignored_header
+from sampler.server.exchange import OpenRequest
 from sampler.server.service import Service
 from sampler.step_trace import StepTrace
 
@@ -28,22 +28,13 @@ class TraceRoutes:
         return await asyncio.to_thread(lambda: JSONAnswer(traced.to_dict(), headers=headers))
 
 
-class TraceExchange:
-    """A trace that was asked for; it ends when the client leaves. To be closed."""
+class TraceExchange(OpenRequest):
+    """A trace that was asked for. To be closed."""
 
     def __init__(self, service: Service, request: Request, body: Any) -> None:
-        self._service = service
-        self._request = request
         self._ended: Exception | None = None  # what ended it from outside
         self._task = asyncio.create_task(service.generator.atrace(body))
-        self._watcher = asyncio.create_task(self._watch())
-        service.exchanges.add(self)
-
-    @property
-    def request_id(self) -> str:
-        """What logs and headers call it."""
-        request_id: str = self._request.state.request_id
-        return request_id
+        super().__init__(service, request)
 
     async def answer(self) -> StepTrace:
         """The trace, when it is there.
@@ -64,24 +55,14 @@ class TraceExchange:
         """Ends it with an error, as the server ends."""
         self._end(IncompleteGenerationError())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """None; nobody waits for it any more."""
+        super().close()
         self._task.cancel()
-        self._watcher.cancel()
-        self._service.exchanges.discard(self)
+
+    def _leave(self) -> None:
+        self._end(ClientDisconnect())
 
     def _end(self, error: Exception) -> None:
         self._ended = self._ended or error
         self._task.cancel()
-
-    async def _watch(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self._end(ClientDisconnect())
