@@ -12,6 +12,16 @@ from scripted_models import PATIENCE
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 SIZE = ("--window-size=1320,1000",)
 
+PROMPT = "The state of our union"
+SAMPLED = {"temperature": 0.8, "top_k": 4, "seed": 7, "max_new_tokens": 12}
+STATE = {name: str(value) for name, value in SAMPLED.items()}
+LONG = {
+    "inputs": PROMPT,
+    "temperature": "0.9",
+    "max_new_tokens": "8000",
+    "other": '{"ignore_eos": true}',
+}
+
 
 @contextmanager
 def chromium() -> Iterator:
@@ -132,3 +142,14 @@ class Page:
             "return [...document.querySelectorAll('#panel tbody tr')]"
             ".map((row) => [...row.children].map((cell) => cell.textContent))"
         )
+
+
+def events(server, **parameters):
+    """What the server streams for the prompt, sampled."""
+    body = {"inputs": PROMPT, "parameters": {"details": True, **SAMPLED, **parameters}}
+    return server.post("/generate_stream", body).events()
+
+
+def idle(server) -> bool:
+    """Whether nothing is being generated."""
+    return server.metric("sampler_running_rows") == 0

@@ -1,10 +1,13 @@
 """Applications over small models on real ports."""
 
+import threading
 from contextlib import ExitStack
 
 import pytest
+from browser import Page, chromium
 from scripted_models import Watched, byte_vocabulary, hash_model, scheduler_threads
 from server_client import running
+from server_command import serving
 
 from sampler import Generator
 from sampler.limits import ServerLimits
@@ -34,3 +37,28 @@ def serve():
 
         yield serve
     assert not scheduler_threads()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """Headless Chromium."""
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def server(driver):
+    """A client of ``sampler serve``."""
+    with serving() as (process, client):
+        # a log that nobody reads holds the server up when the pipe is full
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()
+        yield client
+        process.kill()
+        reader.join()
+
+
+@pytest.fixture
+def page(driver, server):
+    """The page of `server`, freshly loaded."""
+    return Page(driver, server.port).open()

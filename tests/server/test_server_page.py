@@ -1,4 +1,7 @@
-"""The page at ``GET /`` as it is served; `test_server_page_browser` sees what it does."""
+"""The page at ``GET /`` as it is served.
+
+`test_server_page_browser` and `test_server_page_alternatives` see what it does.
+"""
 
 import re
 from html.parser import HTMLParser
