@@ -125,7 +125,7 @@ class GrammarCompiler:
             Enum, a union of such, or a term of ``outlines.types``
         whitespace : "any" (runs of up to 128 characters), "compact" (none), "spaced" (as
             ``json.dumps`` writes) or the indent of ``json.dumps``, 0 to 16
-        property_order : "schema"; "any" is not supported yet
+        property_order : "schema" (as the schema names them, then the others) or "any"
         spelling : "canonical" (as ``json.dumps`` and its like write) or "free" (any escape, white
             space around the value, ``5.0`` as an integer)
         formats : whether ``format`` is enforced or only listed in the warnings

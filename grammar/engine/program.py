@@ -39,12 +39,25 @@ class Op(IntEnum):
     SPLIT = 6  # goes on at the next cell, and also at cell n
     CALL = 7  # runs frame n with register 0, then goes on with its own register
     RETURN = 8  # ends the frame
-    COUNT = 9  # adds 1 to the register, which stays at n once it is there
-    AT_LEAST = 10  # ends this course unless the register is >= n
-    BELOW = 11  # ends this course unless the register is < n
+    COUNT = 9  # adds 1 to the count, which stays at its limit; n is of `count_of`, as for the next
+    AT_LEAST = 10  # ends this course unless the count is >= the limit
+    BELOW = 11  # ends this course unless the count is < the limit
     ACCEPT = 12  # the text may end here
     MARK = 13  # ends this course if bit n of the register is set; else sets it
     MARKED = 14  # ends this course unless all bits of `masks[n]` are set in the register
+    UNMARKED = 15  # ends this course if all bits of `masks[n]` are set in the register
+
+
+REGISTER_BITS = 63
+COUNT_SHIFT = 48  # where the width of the count stands in an argument
+
+
+def count_of(limit: int, width: int = REGISTER_BITS) -> int:
+    """The argument of an operation on the count, the `width` lowest bits of the register.
+
+    Bits above it may be marks. 0 <= limit < 2**width, and < 2**48.
+    """
+    return width << COUNT_SHIFT | limit
 
 
 class Spelling(IntEnum):

@@ -42,12 +42,14 @@ class Schema:
     pointer : where it stands, as a JSON pointer (RFC 6901); "" is the root
     draft : 4, 6, 7, 2019 or 2020
     base : the URI that its references are relative to
+    is_made : whether it stands in no document
     """
 
     keywords: dict[str, Any] | bool
     pointer: str
     draft: int = LATEST
     base: str = ""
+    is_made: bool = False
 
     def get(self, word: str, default: Any = None) -> Any:
         """The value of the keyword `word`, or `default`."""
@@ -102,6 +104,7 @@ class Documents:
         self._dynamic: dict[str, int] = {}
         self._resolved: dict[tuple[str, str], Schema] = {}
         self._kept: list[Any] = []  # so that ids stay their own
+        self._opposites: dict[int, Any] = {}
         self.used: set[str] = set()
         self.formats: dict[str, list[str]] = {}
         self.patterns: dict[str, str] = {}
@@ -118,22 +121,40 @@ class Documents:
             return TRUE
         return FALSE if keywords is False else self._places[id(keywords)]
 
-    def made(self, keywords: dict[str, Any], like: Schema) -> Schema:
+    def made(self, keywords: dict[str, Any] | bool, like: Schema) -> Schema:
         """A schema that stands in no document; messages place all of it where `like` stands.
 
         What is not new in it, parts of documents, keeps its place.
         """
+        if isinstance(keywords, bool) or id(keywords) in self._places:
+            return self.place(keywords)
         self._kept.append(keywords)
         waiting: list[Any] = [keywords]
         while waiting:
             new = waiting.pop()
             if isinstance(new, dict) and id(new) not in self._places:
-                self._places[id(new)] = Schema(new, like.pointer, like.draft, like.base)
+                place = Schema(new, like.pointer, like.draft, like.base, is_made=True)
+                self._places[id(new)] = place
                 for word, value in new.items():
                     if word in KEYWORDS and KEYWORDS[word].form in _INSIDE:
                         inside = _schemas_inside(KEYWORDS[word].form, value, "")
                         waiting.extend(part for part, _ in inside)
         return self._places[id(keywords)]
+
+    def negated(self, keywords: Any, like: Schema) -> Any:
+        """The schema of what is not valid under `keywords`, a part of a document or made.
+
+        The same one for the same part, so that the negation of a recursive schema ends; and the
+        negation of a negation is the part itself.
+        """
+        if isinstance(keywords, bool):
+            return not keywords
+        if id(keywords) not in self._opposites:
+            opposite = {"not": keywords}
+            self._opposites[id(keywords)] = opposite
+            self._opposites[id(opposite)] = keywords
+            self.made(opposite, self._places.get(id(keywords), like))
+        return self._opposites[id(keywords)]
 
     def _read(self, root: Any, pointer: str, draft: int, base: str) -> None:
         """None; checks and places `root` and every schema inside of it."""

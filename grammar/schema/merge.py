@@ -58,22 +58,56 @@ class Strings:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """From `start` on, at least `least` items and at most `most` (None: any) are of `schema`."""
+
+    schema: Schema
+    least: int
+    most: int | None = None
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Items:
-    """Arrays under the keywords of all `sheets`."""
+    """Arrays under the keywords of all `sheets`, with certain numbers of certain items.
+
+    `noted` are the sheets that evaluate items, as far as ``unevaluatedItems`` asks for them.
+    """
 
     sheets: tuple[Schema, ...] = ()
     min_items: int = 0
     max_items: int | None = None
+    counted: tuple[Counted, ...] = ()
+    noted: tuple[Schema, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """A member that an object must have.
+
+    Its key matches `pattern`; or, where that is None, is one that `sheet` only knows as additional;
+    or, with `is_name`, is a string of `schema` itself. Its value is of `schema`.
+    """
+
+    sheet: Schema
+    schema: Schema
+    pattern: str | None = None
+    is_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Objects under the keywords of all `sheets`."""
+    """Objects under the keywords of all `sheets`, with each of the members `some`.
+
+    `noted` are the sheets that evaluate properties, as far as ``unevaluatedProperties`` asks.
+    """
 
     sheets: tuple[Schema, ...] = ()
     required: tuple[str, ...] = ()
     min_properties: int = 0
     max_properties: int | None = None
+    some: tuple[Some, ...] = ()
+    noted: tuple[Schema, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +229,8 @@ def _items(left: Items, right: Items) -> Items:
         _distinct((*left.sheets, *right.sheets)),
         max(left.min_items, right.min_items),
         _smaller(left.max_items, right.max_items),
+        _distinct((*left.counted, *right.counted)),
+        _distinct((*left.noted, *right.noted)),
     )
 
 
@@ -204,6 +240,8 @@ def _members(left: Members, right: Members) -> Members:
         _distinct((*left.required, *right.required)),
         max(left.min_properties, right.min_properties),
         _smaller(left.max_properties, right.max_properties),
+        _distinct((*left.some, *right.some)),
+        _distinct((*left.noted, *right.noted)),
     )
 
 

@@ -5,14 +5,14 @@ refused here: a document with keywords that are not always supported is looked a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
 from sampler.grammar.schema.demands import numbers_under
-from sampler.grammar.schema.document import Documents
+from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
 from sampler.grammar.schema.layout import LONGEST_RUN, Layout
@@ -99,12 +99,19 @@ def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> T
     documents = Documents(root, options.registry)
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
     texts = Texts(spelling, options.formats == "assert")
-    expander = Expander(documents, texts, keys_may_run_out)
-    if _has_to_be_checked(documents, texts):
-        expander.check()
+    in_any_order = options.property_order == "any"
+    expander = Expander(documents, texts, keys_may_run_out, in_any_order)
+    if in_any_order or _has_to_be_checked(documents, texts):
+        overlaps: dict[Schema, Sequence[tuple[int, int]]] = {}
+        while more := expander.check():
+            for schema, pairs in more.items():
+                overlaps[schema] = (*overlaps.get(schema, ()), *pairs)
+            expander = Expander(documents, texts, keys_may_run_out, in_any_order, overlaps)
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
-    program = write_program(expander, Layout(options.whitespace), spelling)
+    program = write_program(
+        expander, Layout(options.whitespace), spelling, in_any_order=in_any_order
+    )
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     warnings += _narrowed_numbers(documents, spelling)
     return Translation(program, True, warnings)
@@ -132,7 +139,7 @@ def _narrowed(options: SchemaOptions, documents: Documents) -> Iterator[str]:
         yield f"whitespace: exactly that of {options.whitespace!r}"
     elif options.spelling == "canonical":
         yield f"whitespace: up to {LONGEST_RUN} characters, none outside the value"
-    if not used.isdisjoint(("properties", "required")):
+    if options.property_order == "schema" and not used.isdisjoint(("properties", "required")):
         yield "objects: named properties are written in the order of the schema"
     if not used.isdisjoint(("enum", "const")):
         yield "constants: written as `json.dumps` writes them"
