@@ -56,8 +56,7 @@ SCHEMAS = [
     {"uniqueItems": True, "items": {"enum": [1, "x", None]}, "minItems": 2},
     {"uniqueItems": True, "items": {"enum": [1, "x"]}, "minItems": 3, "type": ["array", "null"]},
     {"uniqueItems": True, "prefixItems": [{"const": 1}, STRING], "items": {"type": "null"}},
-    {"uniqueItems": True, "contains": {"const": 1}, "type": "array"},
-    {"oneOf": [{"items": {"uniqueItems": True}}, {"items": {"type": "object"}}], "type": "array"},
+    {"uniqueItems": True, "items": {"enum": [1, "x", None]}, "contains": {"const": 1}},
     {"allOf": [{"not": {"additionalProperties": t}} for t in (INTEGER, STRING)], "type": "object"},
     {
         "allOf": [{"not": {"additionalProperties": t}} for t in (INTEGER, STRING)],
