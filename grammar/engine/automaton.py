@@ -143,20 +143,25 @@ class Automaton:
 
         If there are several courses, whether they must be in any.
         """
+        arrays, bases = self._program.arrays, self._arrays[memory.BASES]
+        while True:
+            found = [arrays[frame] for frame in self._innermost_arrays(position)]
+            base = position >> 32
+            if found or base == 0:
+                return any(found)
+            position = int(bases[2 * base]) << 32 | int(bases[2 * base + 1])
+
+    def _innermost_arrays(self, position: int) -> Iterator[int]:
+        """For each course at `position` the innermost frame that is an array, if there is one."""
         states, arrays = self._arrays[memory.STATES], self._program.arrays
         at = (position & memory.LOW_HALF) * memory.STATE_SIZE
-        first, size = int(states[at + memory.START]), int(states[at + memory.SIZE])
-        courses = self._arrays[memory.CONFIGURATIONS][
-            WIDTH * first : WIDTH * (first + size) : WIDTH
-        ]
-        for where in courses.tolist():
-            for cell in self._cells(where):
-                frame = self._program.frame_of(cell)
-                if frame in arrays:
-                    if arrays[frame]:
-                        return True
-                    break
-        return False
+        first = WIDTH * int(states[at + memory.START])
+        end = first + WIDTH * int(states[at + memory.SIZE])
+        for where in self._arrays[memory.CONFIGURATIONS][first:end:WIDTH].tolist():
+            frames = map(self._program.frame_of, self._cells(where))
+            frame = next((frame for frame in frames if frame in arrays), None)
+            if frame is not None:
+                yield frame
 
     def _cells(self, where: int) -> Iterator[int]:
         """The cell of a course, and those that it returns to, innermost first."""

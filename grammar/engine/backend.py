@@ -70,8 +70,15 @@ class NativeBackend:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
         compile_kernels()
         with Budget.of_compile(self._limits, abandoned):
-            program, compares_values, warnings = translate_schema(source, options, self._limits)
-            grammar = CompiledGrammar(program, self._tokens, warnings, True, compares_values)
+            translation = translate_schema(source, options, self._limits)
+            grammar = CompiledGrammar(
+                translation.program,
+                self._tokens,
+                translation.warnings,
+                distinct_keys=True,
+                compares_items=translation.compares_items,
+                keys_run_out=translation.keys_run_out,
+            )
             grammar.write_ahead(_AHEAD_SECONDS)
             return grammar
 

@@ -32,7 +32,8 @@ class CompiledGrammar:
     token_trie : the tokens of the vocabulary
     warnings : what is only annotated, or narrower than the schema asks for
     distinct_keys : whether no object may have the same key twice (texts are then JSON)
-    compares_values : whether items of arrays must be distinct too, or keys can run out
+    compares_items : whether items of arrays must be distinct too
+    keys_run_out : whether an object may have had all keys that begin in some way
     limits : what the automaton may take
 
     Attributes
@@ -54,13 +55,14 @@ class CompiledGrammar:
         token_trie: TokenTrie,
         warnings: Sequence[str] = (),
         distinct_keys: bool = False,
-        compares_values: bool = False,
+        compares_items: bool = False,
+        keys_run_out: bool = False,
         limits: AutomatonLimits | None = None,
     ) -> None:
         self.tokens = token_trie
         self.warnings = list(warnings)
         self.distinct_keys = distinct_keys
-        self._compares_values = compares_values
+        self._compares_items, self._keys_run_out = compares_items, keys_run_out
         self._program = program
         self._block = _block_of(token_trie)
         if self._block.unspelled:
@@ -91,12 +93,12 @@ class CompiledGrammar:
         with self.lock:
             if self._automaton.is_half_full:
                 self._begin()  # the matchers that there are keep theirs until they end
-            keys: Scanner | None = None
-            if self._compares_values:
-                keys = DistinctScanner(self._automaton)
-            elif self.distinct_keys:
-                keys = KeyScanner(self._block)
-            return GrammarMatcher(self, self._automaton, self._start, keys)
+            scans_keys = self.distinct_keys and not self._keys_run_out
+            keys = KeyScanner(self._block) if scans_keys else None
+            scanner: Scanner | None = keys
+            if self._compares_items or self._keys_run_out:
+                scanner = DistinctScanner(self._automaton, keys)
+            return GrammarMatcher(self, self._automaton, self._start, scanner)
 
     @property
     def is_worn(self) -> bool:

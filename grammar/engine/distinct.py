@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sampler.grammar.engine.json_values import key_of
-from sampler.grammar.engine.reading import SPACES, Place, Reading
-from sampler.grammar.engine.structure import Ids, raw, structure_of
+from sampler.grammar.engine.keys import KeyScanner
+from sampler.grammar.engine.reading import SPACES, Container, Place, Reading
+from sampler.grammar.engine.structure import Alike, Ids, raw, structure_of
 from sampler.kernels.grammar.matching import BYTES
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _QUOTE = 0x22
 _ENDS, _BRACKETS = b",]}", b"[{"
 _MOST_STEPS = 20_000  # to find out whether anything is left; more of them are many texts
 _FEW_STEPS = 300
-_MOST_KEPT = 10_000
+_MOST_KEPT, _MOST_PLACES = 10_000, 100
 # What is tried next: the end, then what most texts consist of.
 _LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 _LEADS = bytes(range(0x80, 0xF5))  # of other characters, and their other bytes
@@ -60,40 +61,57 @@ class _Found(NamedTuple):
 
 
 class DistinctScanner:
-    """Follows texts under one automaton. Not thread-safe."""
+    """Follows texts under one automaton. Not thread-safe.
+
+    Parameters
+    ----------
+    automaton : of the grammar
+    keys : keeps keys distinct; None where some can run out, so that they are compared here
+    """
 
     first = Place()
 
-    def __init__(self, automaton: "Automaton") -> None:
+    def __init__(self, automaton: "Automaton", keys: KeyScanner | None) -> None:
+        self._keys = keys
         self._automaton = automaton
         self._tokens = structure_of(automaton.trie)
+        self._known: dict[tuple[int, tuple[Container, ...]], dict[int, bool]] = {}
         self._alive: dict[tuple[int, bytes, bool, frozenset[object]], bool] = {}
 
     def after_token(self, place: Place, token_id: int, before: int, after: int) -> Place | None:
         """The place after a token between two positions of the automaton; None if it is refused."""
-        return self._after(place, self._tokens.token_bytes(token_id), before, after)
+        found = self._after(place, self._tokens.token_bytes(token_id), before, after)
+        if found is None or self._keys is None:
+            return found
+        keys = self._keys.after_token(place.keys, token_id, before, after)
+        return found._replace(keys=keys) if keys else None
 
     def after_bytes(
         self, place: Place, data: npt.NDArray[np.uint8], before: int, after: int
     ) -> Place | None:
         """The place after `data` between two positions of the automaton; None if refused."""
-        return self._after(place, data.tobytes(), before, after)
+        found = self._after(place, data.tobytes(), before, after)
+        if found is None or self._keys is None:
+            return found
+        keys = self._keys.after_bytes(place.keys, data, before, after)
+        return found._replace(keys=keys) if keys else None
 
     def forbid_repeated(
         self, place: Place, position: int, bitmask: npt.NDArray[np.int32], row: int
     ) -> None:
         """None; forbids the tokens that are refused in row `row` of `bitmask` (contiguous)."""
+        if self._keys is not None:
+            self._keys.forbid_repeated(place.keys, position, bitmask, row)
         bits = bitmask[row].view(np.uint32)
-        tokens = self._tokens
         has_seen = any(container.seen for container in place.containers)
-        if place.in_string:
-            alike = tokens.crossing if has_seen else tokens.crossing_twice
-        else:
-            alike = tokens.outside if has_seen else tokens.outside_twice
+        alike = self._alike(place, has_seen)
         is_allowed = _are_set(bits, alike.token_ids)
         allowed, kinds = alike.token_ids[is_allowed], alike.kinds[is_allowed]
+        known = self._known_of(place, position)
         for token_id, kind in zip(*_first_of_each(allowed, kinds), strict=True):
-            if self._is_refused(place, position, token_id):
+            if kind not in known:
+                known[kind] = self._is_refused(place, position, token_id)
+            if known[kind]:
                 _clear(bits, allowed[kinds == kind])
         if not has_seen:
             return
@@ -102,12 +120,42 @@ class DistinctScanner:
             if self._is_refused(place, position, token_id):
                 _clear(bits, np.array([token_id]))
 
+    def _alike(self, place: Place, has_seen: bool) -> Alike:
+        """The tokens that could be refused for what they have behind a string, or outside of one.
+
+        A key is repeated within one token only if there are two keys in it.
+        """
+        tokens = self._tokens
+        if place.in_string:
+            is_long = place.in_key or not has_seen
+            return tokens.crossing_twice if is_long else tokens.crossing
+        return tokens.outside if has_seen else tokens.outside_twice
+
+    def _known_of(self, place: Place, position: int) -> dict[int, bool]:
+        """Which kinds of tokens are refused, as far as is known for places like this one.
+
+        What comes behind a string that is a value does not depend on what is in it, as long as it
+        is in no item that is compared with another one.
+        """
+        top = place.containers[-1] if place.containers else None
+        if not place.in_string or place.in_key or place.is_escaped or top is None:
+            return {}
+        if any(c.is_compared and not c.is_object and c.seen for c in place.containers):
+            return {}
+        if top.is_compared and not top.is_object:
+            return {}
+        behind = self._follow_byte(position, _QUOTE)
+        key = behind, tuple(container._replace(item=b"") for container in place.containers)
+        if len(self._known) >= _MOST_PLACES:
+            self._known.clear()
+        return self._known.setdefault(key, {}) if behind else {}
+
     def _is_refused(self, place: Place, position: int, token_id: int) -> bool:
         data = self._tokens.token_bytes(token_id)
         return self._after(place, data, position, self._follow(position, data)) is None
 
     def _after(self, place: Place, data: bytes, before: int, after: int) -> Place | None:
-        reading = Reading(place)
+        reading = Reading(place, self._keys is None)
         for index, byte in enumerate(data):
             if byte == _OPEN_ARRAY and not reading.in_string:
                 position = self._follow(before, data[: index + 1])
