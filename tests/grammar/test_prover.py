@@ -1,0 +1,67 @@
+"""Valid instances of real schemas, respelled and mutated: masks agree with the oracle on all texts.
+
+The schemas are MaskBench's development half, the oracle is the jsonschema package. Every text is
+fed with ``spelling="free"`` and ``property_order="any"``, under which all valid texts must be
+taken; an invalid one with the defaults too, and neither may take it.
+"""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from example_tokenizers import shared_tokenizer
+from proving.prover import Effort, Prover
+
+from sampler import Vocabulary
+from sampler.grammar import GrammarCompiler
+
+MASKBENCH = Path(__file__).parents[3] / "shared" / "maskbench" / "dev.jsonl.gz"
+MOST_FORBIDDEN = 0.005
+QWEN3_END = 151645
+
+
+def schemas(every, chosen=0):
+    """One in `every` of the development schemas that have a valid instance."""
+    if not MASKBENCH.exists():
+        pytest.skip(f"the schemas of MaskBench are not at {MASKBENCH}")
+    with gzip.open(MASKBENCH, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            digest = hashlib.sha1(f"{row['name']}.json".encode()).hexdigest()
+            is_chosen = int(digest[:8], 16) % every == chosen
+            if is_chosen and any(test["valid"] for test in row["tests"]):
+                yield row["name"], row["schema"], row["tests"]
+
+
+def assert_nothing_is_proven(prover, rows, least_schemas, least_valid, least_invalid):
+    for row in rows:
+        prover.try_schema(*row)
+    tally = prover.tally
+    print("\n" + tally.table())
+    for fault in tally.faults:
+        print(json.dumps(fault._asdict(), ensure_ascii=False))
+    assert tally.totals["schemas"] >= least_schemas
+    assert tally.totals["valid"] >= least_valid
+    assert tally.totals["invalid"] >= least_invalid
+    assert not [fault for fault in tally.faults if fault.kind == "under"]
+    assert tally.totals["over"] < MOST_FORBIDDEN * tally.totals["valid"]
+
+
+def test_no_text_of_some_schemas_is_judged_wrongly(compiler, vocabulary):
+    prover = Prover(compiler, vocabulary, Effort())
+    assert_nothing_is_proven(prover, schemas(every=22), 150, 3000, 2000)
+
+
+@pytest.mark.slow
+def test_no_text_of_the_whole_half_is_judged_wrongly(compiler, vocabulary):
+    prover = Prover(compiler, vocabulary, Effort(respellings=14, mutants=25, longest=30_000))
+    assert_nothing_is_proven(prover, schemas(every=1), 4000, 60_000, 60_000)
+
+
+@pytest.mark.slow
+def test_no_text_in_tokens_of_a_large_vocabulary_is_judged_wrongly():
+    vocabulary = Vocabulary.from_tokenizer(shared_tokenizer("qwen3"), eos_token_ids=[QWEN3_END])
+    prover = Prover(GrammarCompiler(vocabulary), vocabulary, Effort())
+    assert_nothing_is_proven(prover, schemas(every=22, chosen=1), 150, 3000, 2000)
