@@ -7,12 +7,13 @@ taken; an invalid one with the defaults too, and neither may take it.
 
 import gzip
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 from example_tokenizers import shared_tokenizer
-from proving.prover import Effort, Prover
+from proving.prover import Effort, Prover, keywords_of
 
 from sampler import Vocabulary
 from sampler.grammar import GrammarCompiler
@@ -45,6 +46,7 @@ def assert_nothing_is_proven(prover, rows, least_schemas, least_valid, least_inv
     assert tally.totals["schemas"] >= least_schemas
     assert tally.totals["valid"] >= least_valid
     assert tally.totals["invalid"] >= least_invalid
+    assert not tally.totals["instances that the oracle labels otherwise"]
     assert not [fault for fault in tally.faults if fault.kind == "under"]
     assert tally.totals["over"] < MOST_FORBIDDEN * tally.totals["valid"]
 
@@ -52,6 +54,52 @@ def assert_nothing_is_proven(prover, rows, least_schemas, least_valid, least_inv
 def test_no_text_of_some_schemas_is_judged_wrongly(compiler, vocabulary):
     prover = Prover(compiler, vocabulary, Effort())
     assert_nothing_is_proven(prover, schemas(every=22), 150, 3000, 2000)
+
+
+class Forgetful:
+    """A compiler that leaves a keyword out of all schemas, or is asked for other options."""
+
+    def __init__(self, compiler, keyword="", **options):
+        self._compiler, self._keyword, self._options = compiler, keyword, options
+
+    def compile_json_schema(self, schema, **options):
+        return self._compiler.compile_json_schema(
+            without(schema, self._keyword), **{**options, **self._options}
+        )
+
+
+def without(schema, keyword):
+    if isinstance(schema, dict):
+        return {word: without(v, keyword) for word, v in schema.items() if word != keyword}
+    return [without(item, keyword) for item in schema] if isinstance(schema, list) else schema
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    ["required", "additionalProperties", "enum", "type", "pattern", "minimum", "oneOf"],
+)
+def test_a_forgotten_keyword_is_proven(keyword, compiler, vocabulary):
+    prover = Prover(Forgetful(compiler, keyword), vocabulary, Effort(longest=500))
+    users = (row for row in schemas(every=22) if keyword in keywords_of(row[1]))
+    for row in itertools.islice(users, 8):
+        prover.try_schema(*row)
+    assert prover.tally.wrong["invalid", f"keyword {keyword}"]
+
+
+@pytest.mark.parametrize(
+    ("option", "classes"),
+    [
+        ({"spelling": "canonical"}, ["other numbers", "\\uXXXX throughout", "any escapes"]),
+        ({"property_order": "schema"}, ["shuffled properties"]),
+        ({"whitespace": "compact"}, ["spaced", "indented by a tab", "random white space"]),
+    ],
+)
+def test_a_spelling_that_is_not_taken_is_proven(option, classes, compiler, vocabulary):
+    prover = Prover(Forgetful(compiler, **option), vocabulary, Effort())
+    for row in itertools.islice(schemas(every=22), 24):
+        prover.try_schema(*row)
+    assert {fault.kind for fault in prover.tally.faults} == {"over"}
+    assert all(prover.tally.wrong["valid", f"spelling {name}"] for name in classes)
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from proving.spelling import Style, write
+
 Path = tuple[Any, ...]
 
 _SCALARS = [None, True, False, 0, 1, -1, Decimal("0.5"), "", "a", "é", [], {}, [0], {"a": 1}]
@@ -160,7 +162,7 @@ def replaced(value: Any, path: Path, part: Any) -> Any:
     return copied
 
 
-def with_repeated_key(value: Any, write: Callable[[Any], str], choice: Random) -> str | None:
+def with_repeated_key(value: Any, style: Style, choice: Random) -> str | None:
     """A text of `value` in which an object has a key twice; None where it has no object.
 
     The second time the key may be escaped, and its value another.
@@ -171,11 +173,12 @@ def with_repeated_key(value: Any, write: Callable[[Any], str], choice: Random) -
     path, part = choice.choice(objects)
     name = choice.choice(list(part))
     marker = "a key that nothing has"
-    text = write(replaced(value, path, {**part, marker: choice.choice([part[name], 0, "x"])}))
-    again = write(name)
+    members = {**part, marker: choice.choice([part[name], 0, "x"])}
+    text = write(replaced(value, path, members), style, choice)
+    again = write(name, style, choice)
     if choice.random() < 0.5 and name and name.isascii() and name.isalnum():
         again = f'"\\u{ord(name[0]):04x}{name[1:]}"'
-    return text.replace(write(marker), again)
+    return text.replace(write(marker, style, choice), again)
 
 
 def _scalars(schema: Any) -> Iterator[Any]:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import jsonschema
 import jsonschema_specifications
 from jsonschema.exceptions import FormatError
-from proving.formats import is_of_format
 from referencing.exceptions import Unresolvable
+
+from proving.formats import is_of_format
 
 BIGGEST_EXPONENT = 400  # of a number that is written out as an integer
 
