@@ -16,7 +16,7 @@ from proving.feeding import Feeder
 from proving.mutation import Mutator, broken, places, with_repeated_key
 from proving.oracle import Oracle, read
 from proving.spelling import SPACED, STYLES, write
-from sampler.errors import GrammarError
+from sampler.errors import GrammarError, GrammarLimitError
 
 FREE = {"spelling": "free", "property_order": "any"}
 _STRUCTURE = {"properties", "$defs", "definitions", "patternProperties", "enum", "const", "default"}
@@ -25,7 +25,7 @@ _STRUCTURE = {"properties", "$defs", "definitions", "patternProperties", "enum",
 class Fault(NamedTuple):
     """A proof against the masks."""
 
-    kind: str  # "over" or "under"
+    kind: str  # "over", "under" or "limit"
     schema: str
     spelling: str
     why: str
@@ -108,17 +108,24 @@ class Prover:
             return
         totals["schemas"] += 1
         self._case = _Case(name, oracle, free, default, sorted(keywords_of(schema)), choice)
-        values = []
+        try:
+            self._try_instances(schema, tests)
+        except GrammarLimitError as error:
+            totals["schemas that reach a limit"] += 1
+            self.tally.faults.append(Fault("limit", name, "", "", str(error)))
+
+    def _try_instances(self, schema: Any, tests: list[dict[str, Any]]) -> None:
+        totals, case, values = self.tally.totals, self._case, []
         for test in tests:
             text = json.dumps(test["data"], ensure_ascii=False)
-            verdict = oracle.judge(text)
+            verdict = case.oracle.judge(text)
             if verdict.label not in ("loose", "valid" if test["valid"] else "invalid"):
                 totals["instances that the oracle labels otherwise"] += 1
             elif len(text) <= self._effort.longest:
                 self._try(text, "as json.dumps writes")
                 if test["valid"]:
                     values.append(read(text))
-        mutator = Mutator(schema, values, choice)
+        mutator = Mutator(schema, values, case.choice)
         for value in values:
             self._try_value(value, mutator)
 
