@@ -8,7 +8,7 @@ meta-schemas that come along; never over the network.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -105,6 +105,7 @@ class Documents:
         self._resolved: dict[tuple[str, str], Schema] = {}
         self._kept: list[Any] = []  # so that ids stay their own
         self._opposites: dict[int, Any] = {}
+        self._made: dict[tuple[str, int, int, str], Schema] = {}
         self.used: set[str] = set()
         self.formats: dict[str, list[str]] = {}
         self.patterns: dict[str, str] = {}
@@ -141,6 +142,14 @@ class Documents:
                         waiting.extend(part for part, _ in inside)
         return self._places[id(keywords)]
 
+    def made_once(self, keywords: dict[str, Any], like: Schema) -> Schema:
+        """As `made`, but the same schema for the same property under the same schema."""
+        ((name, part),) = keywords["properties"].items()
+        key = name, id(part), like.draft, like.base
+        if key not in self._made:
+            self._made[key] = self.made(keywords, like)
+        return self._made[key]
+
     def negated(self, keywords: Any, like: Schema) -> Any:
         """The schema of what is not valid under `keywords`, a part of a document or made.
 
@@ -149,12 +158,24 @@ class Documents:
         """
         if isinstance(keywords, bool):
             return not keywords
+        passed: set[int] = set()
+        while "$ref" in keywords and len(keywords) == 1 and id(keywords) not in passed:
+            passed.add(id(keywords))  # the negation of what is meant
+            keywords = self.resolve(self._places.get(id(keywords), like), "$ref").keywords
+            if isinstance(keywords, bool):
+                return not keywords
         if id(keywords) not in self._opposites:
             opposite = {"not": keywords}
             self._opposites[id(keywords)] = opposite
             self._opposites[id(opposite)] = keywords
             self.made(opposite, self._places.get(id(keywords), like))
         return self._opposites[id(keywords)]
+
+    def are_opposite(self, schemas: Iterable[Schema]) -> bool:
+        """Whether one of `schemas` is known as the negation of another one."""
+        known = self._opposites
+        opposites = {id(known[id(s.keywords)]) for s in schemas if id(s.keywords) in known}
+        return bool(opposites) and any(id(s.keywords) in opposites for s in schemas)
 
     def _read(self, root: Any, pointer: str, draft: int, base: str) -> None:
         """None; checks and places `root` and every schema inside of it."""

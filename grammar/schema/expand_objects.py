@@ -48,12 +48,9 @@ class Objects:
         ------
         UnsupportedSchemaError : members that cannot be told apart exactly
         """
-        named = []
-        for part in self._keys.named(members):
-            if not is_empty(part.node):
-                named.append(part)
-            elif part.is_required:
-                return
+        if any(is_empty(self._keys.node_of(members, name)) for name in members.required):
+            return
+        named = [part for part in self._keys.named(members) if not is_empty(part.node)]
         least, most = members.min_properties, members.max_properties
         required = len(members.required)
         if most is not None and (least > most or required > most):

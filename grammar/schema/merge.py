@@ -9,17 +9,19 @@ Rule of the file: a merge is exact. Constants are not merged here: whoever has t
 them by evaluating, see `Expander.demands`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeVar
 
 from sampler.errors import GrammarLimitError
+from sampler.grammar.budget import check_time
 from sampler.grammar.schema.document import Schema
 from sampler.grammar.text.numbers import Numbers as Interval
 from sampler.grammar.text.numbers import exact
 
 MAX_ALTERNATIVES = 1024  # of one type, after multiplying out
+_FEW = 4  # alternatives that are not compared with each other
 _EVERY_NUMBER = Interval()
 
 
@@ -184,10 +186,10 @@ def meet(left: Union, right: Union) -> Union:
     """What both allow, apart from constants, which are left out."""
     return Union(
         left.atoms & right.atoms,
-        _distinct(_numbers(*pair) for pair in _pairs(left.numbers, right.numbers)),
-        _distinct(_strings(*pair) for pair in _pairs(left.strings, right.strings)),
-        _distinct(_items(*pair) for pair in _pairs(left.arrays, right.arrays)),
-        _distinct(_members(*pair) for pair in _pairs(left.objects, right.objects)),
+        _products(_numbers, left.numbers, right.numbers),
+        _products(_strings, left.strings, right.strings),
+        _products(_items, left.arrays, right.arrays),
+        _without_absorbed(_products(_members, left.objects, right.objects)),
     )
 
 
@@ -198,11 +200,48 @@ def _distinct(parts: Iterable[_Part]) -> tuple[_Part, ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _pairs(left: tuple[_Part, ...], right: tuple[_Part, ...]) -> list[tuple[_Part, _Part]]:
-    if len(left) * len(right) > MAX_ALTERNATIVES:
-        given = len(left) * len(right)
-        raise GrammarLimitError("alternatives of a schema", given, MAX_ALTERNATIVES)
-    return [(one, other) for one in left for other in right]
+def _products(
+    meet_parts: Callable[[_Part, _Part], _Part | None],
+    left: tuple[_Part, ...],
+    right: tuple[_Part, ...],
+) -> tuple[_Part, ...]:
+    """What one part of each side allows, where it is not nothing at first sight."""
+    found = dict[_Part, None]()
+    for one in left:
+        check_time()
+        for other in right:
+            both = meet_parts(one, other)
+            if both is not None:
+                found[both] = None
+        if len(found) > MAX_ALTERNATIVES:
+            raise GrammarLimitError("alternatives of a schema", len(found), MAX_ALTERNATIVES)
+    return tuple(found)
+
+
+def _without_absorbed(parts: tuple[Members, ...]) -> tuple[Members, ...]:
+    """`parts` but those that demand all that another one demands, and more."""
+    if len(parts) < _FEW:
+        return parts
+    demands = [frozenset((*part.sheets, *part.required, *part.some)) for part in parts]
+    kept = []
+    for one, more in zip(parts, demands, strict=True):
+        check_time()
+        if not any(
+            less < more and _is_wider(other, one)
+            for other, less in zip(parts, demands, strict=True)
+        ):
+            kept.append(one)
+    return tuple(kept)
+
+
+def _is_wider(one: Members, other: Members) -> bool:
+    """Whether the counts of `one` are no narrower, and its notes the same or more."""
+    most = one.max_properties
+    return (
+        one.min_properties <= other.min_properties
+        and (most is None or (other.max_properties is not None and other.max_properties <= most))
+        and set(other.noted) <= set(one.noted)
+    )
 
 
 def _numbers(left: Numbers, right: Numbers) -> Numbers:
@@ -234,15 +273,47 @@ def _items(left: Items, right: Items) -> Items:
     )
 
 
-def _members(left: Members, right: Members) -> Members:
+def _members(left: Members, right: Members) -> Members | None:
+    sheets = _distinct((*left.sheets, *right.sheets))
+    required = _distinct((*left.required, *right.required))
+    if len(sheets) > 1 and any(_has_no_value(sheets, name) for name in required):
+        return None
     return Members(
-        _distinct((*left.sheets, *right.sheets)),
-        _distinct((*left.required, *right.required)),
+        sheets,
+        required,
         max(left.min_properties, right.min_properties),
         _smaller(left.max_properties, right.max_properties),
         _distinct((*left.some, *right.some)),
         _distinct((*left.noted, *right.noted)),
     )
+
+
+def _has_no_value(sheets: tuple[Schema, ...], name: str) -> bool:
+    """Whether no value is left under a key at first sight: by constants, and what is none."""
+    listed: set[Any] | None = None
+    excluded = set[Any]()
+    for sheet in sheets:
+        part = sheet.get("properties", {}).get(name)
+        if part is False:
+            return True
+        if not isinstance(part, dict):
+            continue
+        values = _constants(part, sheet.draft)
+        others = _constants(part.get("not"), sheet.draft)
+        if values is not None:
+            listed = values if listed is None else listed & values
+        if others is not None and len(part["not"]) == 1:
+            excluded |= others
+    return listed is not None and listed <= excluded
+
+
+def _constants(part: Any, draft: int) -> set[Any] | None:
+    """The values that a schema lists, or None if it lists none."""
+    if not isinstance(part, dict) or "$ref" in part:
+        return None
+    if "const" in part and draft > 4:
+        return {json_key(part["const"])}
+    return set(map(json_key, part["enum"])) if "enum" in part else None
 
 
 def _smaller(left: int | None, right: int | None) -> int | None:

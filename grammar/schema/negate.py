@@ -85,6 +85,10 @@ class _Negation:
     def _sheet(self, keywords: dict[str, Any]) -> Schema:
         return self._documents.made(keywords, self._schema)
 
+    def _property(self, name: str, schema: Any) -> Schema:
+        """The sheet that says `schema` of a property; the same one wherever it is said."""
+        return self._documents.made_once({"properties": {name: schema}}, self._schema)
+
     # Of values of any type.
 
     def type(self, word: str) -> Iterator[Violation | None]:
@@ -132,7 +136,7 @@ class _Negation:
     def _other_objects(self, value: dict[str, Any]) -> Iterator[Members]:
         yield Members(min_properties=len(value) + 1)
         for name, part in value.items():
-            yield Members((self._sheet({"properties": {name: False}}),))
+            yield Members((self._property(name, False),))
             yield self._member(name, {"not": {"enum": [part]}})
 
     def _item(self, index: int, schema: Any) -> Items:
@@ -143,7 +147,7 @@ class _Negation:
 
     def _member(self, name: str, schema: Any) -> Members:
         """Objects with a property `name` of `schema`."""
-        return Members((self._sheet({"properties": {name: schema}}),), (name,))
+        return Members((self._property(name, schema),), (name,))
 
     # Of numbers and strings.
 
@@ -184,7 +188,7 @@ class _Negation:
     def required(self, word: str) -> Iterator[Violation | None]:
         """A property that is not there."""
         for name in self._keywords[word]:
-            yield {"type": "object", "properties": {name: False}}
+            yield Union(objects=(Members((self._property(name, False),)),))
 
     def properties(self, word: str) -> Iterator[Violation | None]:
         """A property with another value."""
@@ -228,7 +232,8 @@ class _Negation:
             has = {"type": "object", "required": [name]}
             if isinstance(part, list):
                 for other in part:
-                    yield {**has, "properties": {other: False}}
+                    lacks = self._property(other, False)
+                    yield Union(objects=(Members((lacks,), (name,)),))
             else:
                 yield {"allOf": [has, self._not(part)]}
 

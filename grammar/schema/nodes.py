@@ -45,7 +45,8 @@ class Nodes:
             for followed in (self._followed(schema),)
             if followed.keywords is not True and _says_something(followed)
         )
-        key = (FALSE,) if FALSE in plain else tuple(plain)
+        is_nothing = FALSE in plain or (len(plain) > 1 and self._documents.are_opposite(plain))
+        key = (FALSE,) if is_nothing else tuple(plain)
         node = self._known.get(key)
         if node is None:
             if len(self._known) >= MAX_NODES:
