@@ -6,12 +6,13 @@ bit is set and none does, the masks have to lead on to a text that the oracle ca
 """
 
 import json
+import re
 from collections import Counter
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from proving.oracle import Oracle
 from proving.small_schemas import small_schemas
@@ -20,10 +21,14 @@ from reference.schema_texts import SchemaTexts
 from sampler.errors import GrammarError, GrammarLimitError, UnsupportedSchemaError
 from sampler.grammar import allocate_token_bitmask
 
-CLOSING = [b"}", b"]", b'"', b":", b","]
-USEFUL = [b'"', b"a", b"b", b"ab", b"0", b"1", b"2", b"n", b"t", b"[", b"{"]
+# What texts are brought to their end with: what ends a value first, then any piece that fits.
+CLOSING = [b"}", b"]", *(b"e%d" % exponent for exponent in (1, -1, 2, -2, 3, -3))]
+OUTSIDE = [b'"a"', b'"b"', b'"ab"', b'""', b":", b",", b"null", b"true", b"[", b"{"]
+OUTSIDE += [b"0", b"1", b"2", b"3", b"5", b"-", b"+"]
+INSIDE = [b'"', b'a"', b'b"', b'ab"']
 WATCHED = b'{}[]",:.-+012345abceflnrstuE\\/ \n\xc3'  # of the other bytes strings are full
 LONGEST_ENDING = 300
+_ESCAPED = re.compile(rb"\\.")
 
 
 class Comparison:
@@ -44,8 +49,6 @@ class Comparison:
         self._oracle = Oracle(schema)
         self._texts = SchemaTexts(lambda value: self._verdict(json.dumps(value)))
         self._bitmask = allocate_token_bitmask(1, vocabulary.size)
-        self._preferred = [self._tokens.index(token) for token in CLOSING]
-        self._useful = {self._tokens.index(token) for token in USEFUL}
         self._known = {}
 
     def _verdict(self, text):
@@ -111,17 +114,21 @@ class Comparison:
         """A whole text that the masks lead to, closing as soon as they can."""
         choice = Random(0)
         for _ in range(LONGEST_ENDING):
-            allowed = self._allowed(matcher)
-            assert allowed, f"a dead end after {begun!r}"
-            if self._end in allowed:
+            if matcher.is_accepting():
                 return begun
-            closing = [i for i in self._preferred if i in allowed]
-            if closing and choice.random() < 0.8:
-                token_id = closing[0]
+            is_inside = len(_ESCAPED.sub(b"", begun).split(b'"')) % 2 == 0
+            pieces = INSIDE if is_inside else OUTSIDE
+            closing = CLOSING if not is_inside and choice.random() < 0.8 else []
+            for piece in [*closing, *choice.sample(pieces, len(pieces))]:
+                if matcher.accept_bytes(piece):
+                    break
             else:
-                token_id = choice.choice(sorted(allowed & self._useful or allowed))
-            assert matcher.accept_token(token_id)
-            begun += self._tokens[token_id]
+                allowed = self._allowed(matcher)
+                assert allowed, f"a dead end after {begun!r}"
+                token_id = choice.choice(sorted(allowed & self._watched or allowed))
+                assert matcher.accept_token(token_id)
+                piece = self._tokens[token_id]
+            begun += piece
         raise AssertionError(f"no end after {begun!r}")
 
 
@@ -165,6 +172,7 @@ def check(examples, leaves, compiler, vocabulary):
     )
     @given(schema=small_schemas(leaves), options=OPTIONS, seed=st.integers(0, 99))
     def run(schema, options, seed):
+        note(f"{json.dumps(schema)} {options}")
         compare(schema, options, seed, compiler, vocabulary, counts)
 
     run()
