@@ -24,10 +24,10 @@ from sampler.grammar import allocate_token_bitmask
 # What texts are brought to their end with: what ends a value first, then any piece that fits.
 CLOSING = [b"}", b"]", *(b"e%d" % exponent for exponent in (1, -1, 2, -2, 3, -3))]
 OUTSIDE = [b'"a"', b'"b"', b'"ab"', b'""', b":", b",", b"null", b"true", b"[", b"{"]
-OUTSIDE += [b"0", b"1", b"2", b"3", b"5", b"-", b"+"]
+OUTSIDE += [b"0", b"1", b"2", b"3", b"5", b"-", b"+", b".25"]
 INSIDE = [b'"', b'a"', b'b"', b'ab"']
 WATCHED = b'{}[]",:.-+012345abceflnrstuE\\/ \n\xc3'  # of the other bytes strings are full
-LONGEST_ENDING = 300
+LONGEST_ENDING = 2000  # pieces
 _ESCAPED = re.compile(rb"\\.")
 
 
@@ -152,7 +152,8 @@ def compare(schema, options, seed, compiler, vocabulary, counts):
         return
     except GrammarError as error:
         assert "no JSON value satisfies" in str(error)
-        valid = SchemaTexts(lambda value: Oracle(schema).judge_value(value).label == "valid").valid
+        oracle = Oracle(schema)
+        valid = SchemaTexts(lambda value: oracle.judge(json.dumps(value)).label == "valid").valid
         assert not valid, f"refused: {valid[0]}"
         counts["nothing is valid"] += 1
         return

@@ -6,6 +6,7 @@ Numbers are exact on both sides. A text with a repeated key is invalid, whatever
 import functools
 import json
 import re
+import warnings
 from decimal import Decimal, DecimalException
 from typing import Any, NamedTuple
 
@@ -55,7 +56,9 @@ class Oracle:
     def __init__(self, schema: Any) -> None:
         exact = json.loads(json.dumps(schema), parse_float=Decimal)
         made = jsonschema.validators.validator_for(exact, jsonschema.Draft202012Validator)
-        made.check_schema(schema)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            made.check_schema(schema)
         self._draft = _NUMBERS[made.META_SCHEMA.get("$id", made.META_SCHEMA.get("id"))]
         self._unsure = _Formats(self._draft)
         self._validator = made(
@@ -71,6 +74,8 @@ class Oracle:
             return Verdict("invalid", "malformed")
         except RepeatedKey:
             return Verdict("invalid", "repeated key")
+        except DecimalException:
+            return Verdict("loose", "digits of a number")
         return self.judge_value(value)
 
     def judge_value(self, value: Any) -> Verdict:
@@ -91,7 +96,9 @@ class Oracle:
         """A keyword that `value` violates, the innermost that is known; "" where it is valid."""
         self._unsure.seen.clear()
         self._unsure.answer = unsure_is_right
-        error = next(self._validator.iter_errors(value), None)
+        with warnings.catch_warnings():  # what Python's `re` may read in another way some day
+            warnings.simplefilter("ignore", FutureWarning)
+            error = next(self._validator.iter_errors(value), None)
         if error is None:
             return ""
         keyword = str(error.validator)
