@@ -192,3 +192,33 @@ def test_masks_of_small_schemas_are_those_of_the_definition(compiler, vocabulary
 @pytest.mark.slow
 def test_masks_of_many_schemas_are_those_of_the_definition(compiler, vocabulary):
     check(3000, 9, compiler, vocabulary)
+
+
+def test_the_reference_goes_on_as_the_texts_do():
+    matcher = SchemaTexts(lambda value: value in ("a", "ab")).matcher()
+    tokens = [b"a", b"b", b'b"', b'"', b"", b"x"]
+    assert matcher.accept_byte(ord('"')) and matcher.allowed_tokens(tokens) == {0}
+    assert matcher.accept_byte(ord("a")) and matcher.allowed_tokens(tokens) == {1, 2, 3}
+    assert not matcher.accept_byte(ord("x")) and not matcher.is_accepting()
+    assert matcher.accept_byte(ord('"')) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize("options", [{"property_order": "any"}, {"property_order": "schema"}])
+@pytest.mark.parametrize(
+    ("schema", "other", "message"),
+    [
+        ({"type": "array", "minItems": 1}, {"type": "array"}, "taken"),
+        ({"type": "array"}, {"type": "array", "maxItems": 3}, "forbidden"),
+        ({"maxLength": 2, "type": "string"}, {"type": "string"}, "allowed"),
+        ({"maximum": 7, "type": "number"}, {"type": "number"}, "allowed"),
+        ({"required": ["ab"], "type": "object"}, {"type": "object"}, "taken"),
+    ],
+)
+def test_another_schema_is_told_apart(schema, other, message, options, compiler, vocabulary):
+    class Mistaken:
+        def compile_json_schema(self, asked, **options):
+            assert asked == schema
+            return compiler.compile_json_schema(other, **options)
+
+    with pytest.raises(AssertionError, match=message):
+        compare(schema, options, 0, Mistaken(), vocabulary, Counter())

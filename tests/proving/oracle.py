@@ -93,7 +93,7 @@ class Oracle:
         return Verdict("invalid", found) if found else Verdict("valid")
 
     def _violated(self, value: Any, unsure_is_right: bool) -> str:
-        """A keyword that `value` violates, the innermost that is known; "" where it is valid."""
+        """The first keyword found that `value` violates; "" where it is valid."""
         self._unsure.seen.clear()
         self._unsure.answer = unsure_is_right
         with warnings.catch_warnings():  # what Python's `re` may read in another way some day

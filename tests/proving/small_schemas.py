@@ -53,8 +53,10 @@ def scalars() -> st.SearchStrategy[Any]:
 def schemas_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Schemas with some of `inner` inside."""
     several = st.lists(inner, min_size=1, max_size=3)
-    members = st.dictionaries(st.sampled_from(NAMES), inner, min_size=1, max_size=3)
-    by_pattern = st.dictionaries(st.sampled_from(["^a", "b$"]), inner, min_size=1, max_size=2)
+    whole = st.just({"$ref": "#"})  # ends where values do, so only inside of containers
+    inside = st.one_of(inner, inner, inner, whole)
+    members = st.dictionaries(st.sampled_from(NAMES), inside, min_size=1, max_size=3)
+    by_pattern = st.dictionaries(st.sampled_from(["^a", "b$"]), inside, min_size=1, max_size=2)
     named = _one_of(pattern=st.sampled_from(PATTERNS), maxLength=COUNTS, enum=st.just(["a", "b"]))
     required = st.lists(st.sampled_from(NAMES), max_size=2, unique=True)
     objects = st.fixed_dictionaries(
@@ -63,13 +65,13 @@ def schemas_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
             "type": st.just("object"),
             "properties": members,
             "patternProperties": by_pattern,
-            "additionalProperties": inner,
+            "additionalProperties": inside,
             "propertyNames": named,
             "required": required,
-            "dependentSchemas": members,
+            "dependentSchemas": st.dictionaries(st.sampled_from(NAMES), inner, min_size=1),
             "minProperties": COUNTS,
             "maxProperties": COUNTS,
-            "unevaluatedProperties": inner,
+            "unevaluatedProperties": inside,
         },
     )
     contains = st.fixed_dictionaries(
@@ -79,12 +81,12 @@ def schemas_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
         {},
         optional={
             "type": st.just("array"),
-            "prefixItems": several,
-            "items": inner,
+            "prefixItems": st.lists(inside, min_size=1, max_size=3),
+            "items": inside,
             "minItems": COUNTS,
             "maxItems": COUNTS,
             "uniqueItems": st.booleans(),
-            "unevaluatedItems": inner,
+            "unevaluatedItems": inside,
         },
     )
     combined = _one_of(allOf=several, anyOf=several, oneOf=several, **{"not": inner})
@@ -115,7 +117,14 @@ def _caged(schema: Any) -> dict[str, Any]:
     return {"allOf": [cage, schema]}
 
 
+def _with_definition(schema: Any, definition: Any) -> Any:
+    return schema if isinstance(schema, bool) else {**schema, "$defs": {"d": definition}}
+
+
 def small_schemas(leaves: int = 6) -> st.SearchStrategy[Any]:
-    """Schemas of up to `leaves` schemas without schemas inside; one in four is caged."""
+    """Schemas of up to `leaves` schemas without schemas inside; some are caged, some refer."""
     schemas = st.recursive(scalars(), schemas_of, max_leaves=leaves)
-    return st.one_of(schemas, schemas, schemas, schemas.map(_caged))
+    defined = {"$ref": "#/$defs/d"}
+    referring = st.recursive(scalars() | st.just(defined), schemas_of, max_leaves=leaves)
+    with_definition = st.builds(_with_definition, referring, st.one_of(scalars(), schemas))
+    return st.one_of(schemas, schemas, with_definition, schemas.map(_caged))
