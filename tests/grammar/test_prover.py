@@ -19,6 +19,7 @@ from sampler import Vocabulary
 from sampler.grammar import GrammarCompiler
 
 MASKBENCH = Path(__file__).parents[3] / "shared" / "maskbench" / "dev.jsonl.gz"
+SUITE = MASKBENCH.parents[1] / "json-schema-test-suite" / "tests" / "draft2020-12"
 MOST_FORBIDDEN = 0.005
 QWEN3_END = 151645
 
@@ -57,6 +58,22 @@ def assert_nothing_is_proven(prover, rows, least_schemas, least_valid, least_inv
 def test_no_text_of_some_schemas_is_judged_wrongly(compiler, vocabulary):
     prover = Prover(compiler, vocabulary, Effort())
     assert_nothing_is_proven(prover, schemas(every=22), 150, 3000, 2000)
+
+
+def suite():
+    """The groups of JSON-Schema-Test-Suite, whose instances are labelled too."""
+    if not SUITE.exists():
+        pytest.skip(f"JSON-Schema-Test-Suite is not at {SUITE}")
+    for path in sorted(SUITE.glob("*.json")):
+        for group in json.loads(path.read_text("utf-8")):
+            name = f"{path.stem}: {group['description']}"
+            if path.stem not in ("format", "refRemote", "vocabulary"):
+                yield name, group["schema"], group["tests"]
+
+
+def test_no_text_of_the_suite_is_judged_wrongly(compiler, vocabulary):
+    prover = Prover(compiler, vocabulary, Effort(respellings=4, mutants=8))
+    assert_nothing_is_proven(prover, suite(), 300, 5000, 2500)
 
 
 class Forgetful:
