@@ -18,7 +18,9 @@ from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.spellable import check_cells
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
+from sampler.grammar.engine.tokens import TokenTrie
 from sampler.kernels.grammar import memory
+from sampler.kernels.grammar.found import WIDTH
 from sampler.kernels.grammar.matching import START, follow
 from sampler.limits import AutomatonLimits
 
@@ -130,6 +132,41 @@ class Automaton:
         if position >> 32:
             return False
         return bool(self._arrays[memory.STATES][position * memory.STATE_SIZE + memory.ACCEPTS])
+
+    @property
+    def trie(self) -> TokenTrie:
+        """The tokens."""
+        return self._tokens.trie
+
+    def compares_items(self, position: int) -> bool:
+        """Whether the items of the innermost array that is open at `position` must be distinct.
+
+        If there are several courses, whether they must be in any.
+        """
+        states, arrays = self._arrays[memory.STATES], self._program.arrays
+        at = (position & memory.LOW_HALF) * memory.STATE_SIZE
+        first, size = int(states[at + memory.START]), int(states[at + memory.SIZE])
+        courses = self._arrays[memory.CONFIGURATIONS][
+            WIDTH * first : WIDTH * (first + size) : WIDTH
+        ]
+        for where in courses.tolist():
+            for cell in self._cells(where):
+                frame = self._program.frame_of(cell)
+                if frame in arrays:
+                    if arrays[frame]:
+                        return True
+                    break
+        return False
+
+    def _cells(self, where: int) -> Iterator[int]:
+        """The cell of a course, and those that it returns to, innermost first."""
+        stacks = self._arrays[memory.STACKS]
+        while True:
+            yield where & memory.LOW_HALF
+            stack = where >> 32
+            if stack == 0:
+                return
+            where = int(stacks[2 * stack])
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:

@@ -70,8 +70,8 @@ class NativeBackend:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
         compile_kernels()
         with Budget.of_compile(self._limits, abandoned):
-            program, distinct_keys, warnings = translate_schema(source, options, self._limits)
-            grammar = CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+            program, compares_values, warnings = translate_schema(source, options, self._limits)
+            grammar = CompiledGrammar(program, self._tokens, warnings, True, compares_values)
             grammar.write_ahead(_AHEAD_SECONDS)
             return grammar
 

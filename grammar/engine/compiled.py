@@ -8,8 +8,9 @@ from itertools import count
 
 from sampler.errors import GrammarError
 from sampler.grammar.engine.automaton import Automaton
+from sampler.grammar.engine.distinct import DistinctScanner
 from sampler.grammar.engine.keys import KeyScanner
-from sampler.grammar.engine.matcher import GrammarMatcher
+from sampler.grammar.engine.matcher import GrammarMatcher, Scanner
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
@@ -31,6 +32,7 @@ class CompiledGrammar:
     token_trie : the tokens of the vocabulary
     warnings : what is only annotated, or narrower than the schema asks for
     distinct_keys : whether no object may have the same key twice (texts are then JSON)
+    compares_values : whether items of arrays must be distinct too, or keys can run out
     limits : what the automaton may take
 
     Attributes
@@ -52,11 +54,13 @@ class CompiledGrammar:
         token_trie: TokenTrie,
         warnings: Sequence[str] = (),
         distinct_keys: bool = False,
+        compares_values: bool = False,
         limits: AutomatonLimits | None = None,
     ) -> None:
         self.tokens = token_trie
         self.warnings = list(warnings)
         self.distinct_keys = distinct_keys
+        self._compares_values = compares_values
         self._program = program
         self._block = _block_of(token_trie)
         if self._block.unspelled:
@@ -84,10 +88,14 @@ class CompiledGrammar:
 
     def matcher(self) -> GrammarMatcher:
         """A new matcher at the beginning of the text."""
-        keys = KeyScanner(self._block) if self.distinct_keys else None
         with self.lock:
             if self._automaton.is_half_full:
                 self._begin()  # the matchers that there are keep theirs until they end
+            keys: Scanner | None = None
+            if self._compares_values:
+                keys = DistinctScanner(self._automaton)
+            elif self.distinct_keys:
+                keys = KeyScanner(self._block)
             return GrammarMatcher(self, self._automaton, self._start, keys)
 
     @property

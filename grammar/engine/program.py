@@ -18,6 +18,7 @@ counters multiply its states.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -100,6 +101,7 @@ class Program:
     frame_starts : the first cell of each frame, or `UNWRITTEN`
     frame_closes : for each frame whether its texts begin with a bracket and end with the matching
         one, so that all courses through it end at the same byte
+    arrays : the frames that are arrays, and whether their items must be distinct
     texts, byte_sets, masks : what the cells refer to; a byte set is ``bytes`` of 256 flags
     """
 
@@ -108,10 +110,12 @@ class Program:
         self.arguments = array("q")
         self.frame_starts = array("i")
         self.frame_closes = array("B")
+        self.arrays: dict[int, bool] = {}
         self.texts: list[Text] = []
         self.byte_sets: list[bytes] = []
         self.masks = array("q")
         self._writers: list[Callable[[], None] | None] = []
+        self._written: tuple[list[int], list[int]] = [], []  # first cells, and their frames
 
     def declare_frame(self, write: Callable[[], None], *, closes: bool) -> int:
         """The index of a new frame; `write` emits its cells, to the last RETURN, when needed."""
@@ -128,6 +132,13 @@ class Program:
             write()
             self.frame_starts[frame] = start
             self._writers[frame] = None
+            self._written[0].append(start)
+            self._written[1].append(frame)
+
+    def frame_of(self, cell: int) -> int:
+        """The frame that a cell was written for."""
+        starts, frames = self._written
+        return frames[bisect_right(starts, cell) - 1]
 
     def emit(self, op: Op, argument: int = 0) -> int:
         """The index of the new cell."""

@@ -236,9 +236,13 @@ class Writer:
         others = list[tuple[Op, int]]()
         if value.words or value.texts:
             frames.append(('"', self._string(value.words, value.texts)))
-        if value.arrays:
-            write = partial(self._write_containers, value.arrays, level)
-            frames.append(("[", self._frame((value.arrays, level), write)))
+        for is_distinct in (False, True):
+            arrays = tuple(shape for shape in value.arrays if shape.is_distinct == is_distinct)
+            if arrays:
+                write = partial(self._write_containers, arrays, level)
+                frame = self._frame((arrays, level), write)
+                self.program.arrays[frame] = is_distinct
+                frames.append(("[", frame))
         if value.objects:
             write = partial(self._write_containers, value.objects, level)
             frames.append(("{", self._frame((value.objects, level), write)))

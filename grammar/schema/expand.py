@@ -10,8 +10,9 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
-from sampler.errors import GrammarLimitError
+from sampler.errors import GrammarLimitError, UnsupportedSchemaError
 from sampler.grammar.budget import check_time
+from sampler.grammar.schema import counts
 from sampler.grammar.schema.demands import Demands, Overlaps
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emptiness import Emptiness
@@ -19,7 +20,15 @@ from sampler.grammar.schema.evaluate import Evaluator
 from sampler.grammar.schema.expand_arrays import Arrays
 from sampler.grammar.schema.expand_objects import Objects
 from sampler.grammar.schema.keys import Keys
-from sampler.grammar.schema.merge import Constant, Items, Members, Numbers, Strings, Union
+from sampler.grammar.schema.merge import (
+    Constant,
+    Items,
+    Members,
+    Numbers,
+    Strings,
+    Union,
+    how_many_numbers,
+)
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import (
     ArrayShape,
@@ -45,7 +54,7 @@ class Expander:
     ----------
     documents : where the schemas stand
     texts : makes languages of texts
-    keys_may_run_out, in_any_order : see `Objects`
+    in_any_order : see `Objects`
     overlaps : see `Demands`
 
     Attributes
@@ -58,7 +67,6 @@ class Expander:
         self,
         documents: Documents,
         texts: Texts,
-        keys_may_run_out: bool = False,
         in_any_order: bool = False,
         overlaps: Overlaps = MappingProxyType({}),
     ) -> None:
@@ -69,9 +77,9 @@ class Expander:
         self._evaluator = Evaluator(documents, texts.matches)
         self._schemas = Demands(documents, self._evaluator.allows, texts.formats, overlaps)
         self._emptiness = Emptiness(self)
-        self._arrays = Arrays(documents, self._nodes)
+        self._arrays = Arrays(documents, self._nodes, self._how_many)
         keys = Keys(documents, self._nodes, texts, self._evaluator.allows, self._names_term)
-        self._objects = Objects(keys, texts, keys_may_run_out, in_any_order)
+        self._objects = Objects(keys, texts, in_any_order)
         self._demands: dict[Node, Union] = {}
         self._values: dict[Node, Value] = {}
         self.everything = self._nodes.everything
@@ -95,6 +103,11 @@ class Expander:
                 )
         return value
 
+    @property
+    def compares_values(self) -> bool:
+        """Whether items had to be distinct, or keys can run out, of what was looked at so far."""
+        return bool(self._arrays.distinct) or self._objects.keys_run_out
+
     def is_empty(self, node: Node) -> bool:
         """Whether no value is valid under `node`."""
         return self._emptiness.is_empty(node)
@@ -114,9 +127,16 @@ class Expander:
                 if inner not in seen:
                     seen.add(inner)
                     waiting.append(inner)
+        for node, asking in self._arrays.distinct.items():
+            if not _containers_go_on(self.expand(node)):
+                raise UnsupportedSchemaError(
+                    "items that are containers must be open ones",
+                    "uniqueItems",
+                    asking.where("uniqueItems"),
+                )
         judge = self
         if self._schemas.exclusive and not NARROWED.keys().isdisjoint(self._documents.formats):
-            judge = Expander(self._documents, self._texts.widened(), True, False, self._overlaps)
+            judge = Expander(self._documents, self._texts.widened(), False, self._overlaps)
         found = {schema: judge._overlapping(schema) for schema in self._schemas.exclusive}
         return {schema: pairs for schema, pairs in found.items() if pairs}
 
@@ -219,6 +239,25 @@ class Expander:
             tuple(dict.fromkeys([*objects, *listed.objects])),
         )
 
+    def _how_many(self, node: Node, limit: int) -> tuple[int, bool]:
+        """How many values a node has, at least and up to `limit`; and whether just so many."""
+        union = self.demands(node)
+        if union.arrays or union.objects:
+            return limit, False
+        constants = [constant.value for constant in union.constants]
+        words = sum(isinstance(value, str) for value in constants)
+        listed = sum(isinstance(v, int | float) and not isinstance(v, bool) for v in constants)
+        texts = [self._texts.strings_term(part) for part in union.strings]
+        strings = [counts.count(self._texts.dfa(term), limit) for term in texts]
+        numbers = [how_many_numbers(part) for part in union.numbers]
+        atoms = {value for value in constants if value is None or isinstance(value, bool)}
+        containers = sum(isinstance(value, list | dict) for value in constants)
+        count = len(atoms | union.atoms) + containers + max([words, *strings])
+        count += max([listed, *numbers])
+        is_exact = len(strings) + bool(words) <= 1 and len(numbers) + bool(listed) <= 1
+        is_exact = is_exact and not any(p.not_steps or p.excluded for p in union.numbers)
+        return min(count, limit), is_exact
+
     def _names_term(self, node: Node) -> Term:
         """The strings that are valid under `node`."""
         union = self.demands(node)
@@ -226,6 +265,21 @@ class Expander:
         return self._texts.either(
             [*map(self._texts.strings_term, union.strings), self._texts.words(words)]
         )
+
+
+def _containers_go_on(value: Value) -> bool:
+    """Whether each array and object of `value`, once begun, can become any number of values."""
+    for array in value.arrays:
+        if (
+            isinstance(array, CountedArrayShape)
+            or array.rest is None
+            or array.max_items is not None
+        ):
+            return False
+    return all(
+        shape.max_properties is None and any(free.is_open for free in shape.extras)
+        for shape in value.objects
+    )
 
 
 class Listed:

@@ -1,6 +1,7 @@
 """Arrays that several schemas demand, position by position."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sampler.errors import GrammarLimitError, UnsupportedSchemaError
@@ -12,16 +13,25 @@ from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import ArrayShape, CountedArrayShape, Node, Option
 from sampler.grammar.schema.unevaluated import leaves_unevaluated
 
+# how many values a node has, at least and up to as many as given, and whether just so many
+HowMany = Callable[[Node, int], tuple[int, bool]]
 MAX_COUNTS = 4  # of one array
 MAX_PLACES = 256  # items that are told apart by their place
 
 
 class Arrays:
-    """The shapes of arrays over some nodes."""
+    """The shapes of arrays over some nodes.
 
-    def __init__(self, documents: Documents, nodes: Nodes) -> None:
+    Attributes
+    ----------
+    distinct : the nodes of items that must be distinct, and one place each where that is said
+    """
+
+    def __init__(self, documents: Documents, nodes: Nodes, how_many: HowMany) -> None:
         self._documents = documents
         self._nodes = nodes
+        self._how_many = how_many
+        self.distinct: dict[Node, Schema] = {}
 
     def shape(
         self, items: Items, is_empty: Callable[[Node], bool]
@@ -30,7 +40,7 @@ class Arrays:
 
         Raises
         ------
-        UnsupportedSchemaError : a keyword that compares items
+        UnsupportedSchemaError : items must be distinct that can run out
         """
         prefix, rest = self._positions(items)
         least, most = _window(items)
@@ -45,18 +55,48 @@ class Arrays:
             prefix = prefix[:most]
         if most is not None and least > most:
             return None
-        _refuse(items, most)
+        asking = _asking_for_distinct(items, most)
+        if asking is not None:
+            if not self._are_enough(asking, (prefix, rest), least):
+                return None
+            used = prefix if most == len(prefix) else [*prefix, rest]
+            self.distinct |= dict.fromkeys(used, asking)
         counted = self._counted(items)
         if counted:
-            return self._counted_shape((prefix, rest), (least, most), counted, is_empty)
+            places = prefix, rest
+            shape = self._counted_shape(places, (least, most), counted, is_empty)
+            return shape and replace(shape, is_distinct=asking is not None)
         end = None if most == len(prefix) else rest
-        return ArrayShape(tuple(prefix), end, least, most)
+        return ArrayShape(tuple(prefix), end, least, most, asking is not None)
+
+    def _are_enough(self, asking: Schema, places: tuple[list[Node], Node], least: int) -> bool:
+        """Whether there are `least` distinct items.
+
+        Raises
+        ------
+        UnsupportedSchemaError : which items are taken first could leave too few for the others
+        """
+        prefix, rest = places
+        if least <= 1:
+            return True
+        needed = dict.fromkeys([*prefix[:least], *([rest] if least > len(prefix) else [])])
+        counts = [self._how_many(node, least) for node in needed]
+        is_scarce = any(count < least for count, _ in counts)
+        if is_scarce and (len(needed) > 1 or not counts[0][1]):
+            raise UnsupportedSchemaError(
+                "items of different kinds, of which some can run out",
+                "uniqueItems",
+                asking.where("uniqueItems"),
+            )
+        return not is_scarce
 
     def allows(self, items: Items, allows: Callable[[Node], bool]) -> bool:
         """Whether there is such an array, given which nodes allow something."""
         least, most = _window(items)
         if most is not None and least > most:
             return False
+        if _asking_for_distinct(items, most) is not None and least > 1:
+            return self.shape(items, lambda node: not allows(node)) is not None
         counted = self._counted(items)
         if any(count.least > 0 for count in counted):
             places = self._positions(items)
@@ -140,13 +180,11 @@ class Arrays:
         ], nodes.of(place(rest) for _, rest in parts)
 
 
-def _refuse(items: Items, most: int | None) -> None:
-    """None; raises for what cannot be enforced on arrays of up to `most` items."""
-    for sheet in items.sheets:
-        if sheet.get("uniqueItems") and (most is None or most > 1):
-            raise UnsupportedSchemaError(
-                "comparing items is not supported", "uniqueItems", sheet.where("uniqueItems")
-            )
+def _asking_for_distinct(items: Items, most: int | None) -> Schema | None:
+    """A schema that says that the items of arrays of up to `most` of them must be distinct."""
+    if most is not None and most <= 1:
+        return None
+    return next((sheet for sheet in items.sheets if sheet.get("uniqueItems")), None)
 
 
 def _window(items: Items) -> tuple[int, int | None]:

@@ -23,22 +23,17 @@ class Objects:
     ----------
     keys : which node each key has
     texts : makes the languages of keys
-    keys_may_run_out : whether the matcher sees to it that no key begins for which there is no end
-        left; else such objects are refused
     in_any_order : whether properties may be written in any order; then there must not be too many
 
     Attributes
     ----------
-    keys_run_out : whether there was such an object
+    keys_run_out : whether there was an object with keys some beginnings of which can be used up
     """
 
-    def __init__(
-        self, keys: Keys, texts: Texts, keys_may_run_out: bool, in_any_order: bool
-    ) -> None:
+    def __init__(self, keys: Keys, texts: Texts, in_any_order: bool) -> None:
         self._keys = keys
         self._in_any_order = in_any_order
         self._texts = texts
-        self._keys_may_run_out = keys_may_run_out
         self.keys_run_out = False
 
     def shapes(self, members: Members, is_empty: Callable[[Node], bool]) -> Iterator[ObjectShape]:
@@ -157,12 +152,8 @@ class Objects:
     def _endless(self, free: FreeKeys, named: list[Property], room: int | None) -> KeyClass | None:
         """`free` as a class of keys of which there are always more.
 
-        A few keys are named instead: they come into `named` as optional properties.
-
-        Raises
-        ------
-        UnsupportedSchemaError : there are many keys, but some beginning of a key has not always
-            one more that it can become
+        A few keys are named instead: they come into `named` as optional properties. Of more keys
+        some beginning may have no other one that it can become; that is left to the matcher.
         """
         keys = self._texts.text(free.term)
         if keys is None:
@@ -175,8 +166,6 @@ class Objects:
             named.extend(Property(word, free.node, is_required=False) for word in few)
             return None
         if room is None or room > 1:
-            if not self._keys_may_run_out:
-                raise UnsupportedSchemaError("its keys can run out", free.keyword, free.where)
             self.keys_run_out = True
         return KeyClass(keys, free.node)
 

@@ -26,15 +26,13 @@ Kind = str | Some  # a pattern, or a member whose name is said by a schema
 class FreeKeys:
     """A class of free keys: which ones, and the node of their values.
 
-    `is_open` is set for all keys but some words; else a keyword says which, and where. `some` are
-    those members that an object must have which can be of this class.
+    `is_open` is set for all keys but some words. `some` are those members that an object must have
+    which can be of this class.
     """
 
     term: Term
     node: Node
     is_open: bool
-    keyword: str
-    where: str
     some: frozenset[Some] = frozenset()
 
 
@@ -147,7 +145,7 @@ class Keys:
             is_open = not patterns and base is self._texts.any_term
             some = frozenset(one for one in members.some if _has(one, matched))
             term = self._texts.without_words(term, inside)
-            yield FreeKeys(term, node, is_open, *_origin(members), some)
+            yield FreeKeys(term, node, is_open, some)
 
     def _base(self, members: Members) -> Term:
         """All keys that are allowed by their name."""
@@ -201,15 +199,6 @@ def _has(some: Some, matched: frozenset[Kind]) -> bool:
 def _is_plain(sheet: Schema) -> bool:
     """Whether `sheet` says of a property with a name nothing but what ``properties`` does."""
     return not sheet.get("patternProperties") and _property_names(sheet) is None
-
-
-def _origin(members: Members) -> tuple[str, str]:
-    """A keyword that says which keys there are, and where it stands."""
-    for keyword in ("propertyNames", "patternProperties"):
-        for sheet in members.sheets:
-            if sheet.get(keyword) is not None:
-                return keyword, sheet.where(keyword)
-    return "additionalProperties", ""
 
 
 def key_pattern(sheet: Schema, pattern: str) -> Condition:

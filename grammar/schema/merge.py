@@ -12,6 +12,7 @@ them by evaluating, see `Expander.demands`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any, TypeVar
 
 from sampler.errors import GrammarLimitError
@@ -152,6 +153,23 @@ EVERYTHING = Union(
     frozenset([None, True, False]), (Numbers(),), (Strings(),), (Items(),), (Members(),)
 )
 NOTHING = Union()
+
+
+def how_many_numbers(numbers: Numbers) -> int:
+    """How many there are, at least; `MAX_ALTERNATIVES` stands for many."""
+    interval = numbers.interval
+    if interval.minimum is None or interval.maximum is None:
+        return MAX_ALTERNATIVES
+    step = interval.step
+    if numbers.is_integer and (step is None or step.denominator != 1):
+        step = Fraction(1 if step is None else step.numerator)
+    if step is None:
+        return MAX_ALTERNATIVES if interval.minimum.value < interval.maximum.value else 1
+    first, last = interval.minimum.value / step, interval.maximum.value / step
+    count = floor(last) - ceil(first) + 1
+    count -= interval.minimum.excluded and first.denominator == 1
+    count -= interval.maximum.excluded and last.denominator == 1
+    return max(0 if numbers.not_steps else int(count) - len(numbers.excluded), 0)
 
 
 def json_key(value: Any) -> Any:

@@ -46,12 +46,14 @@ class ArrayShape:
     rest : None exactly if ``max_items == len(prefix)``
     min_items : 0 <= min_items <= max_items
     max_items : None is no maximum
+    is_distinct : whether no item may be there twice; that is left to the matcher
     """
 
     prefix: tuple[Node, ...]
     rest: Node | None
     min_items: int
     max_items: int | None
+    is_distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class CountedArrayShape:
     prefix, rest : the options of each item; those of `rest` may be none
     min_items, max_items : as in `ArrayShape`
     limits : (least, most) for each count
+    is_distinct : as in `ArrayShape`
     """
 
     prefix: tuple[tuple[Option, ...], ...]
@@ -82,6 +85,7 @@ class CountedArrayShape:
     min_items: int
     max_items: int | None
     limits: tuple[tuple[int, int | None], ...]
+    is_distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)

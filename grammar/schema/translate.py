@@ -50,12 +50,13 @@ class Translation(NamedTuple):
     Attributes
     ----------
     program : of the texts that the schema allows
-    distinct_keys : whether the matcher has to see to it that no object has a key twice
+    compares_values : whether the matcher has to see to it that items are distinct, or that no key
+        is begun for which there is none left; that no object has a key twice is up to it always
     warnings : what is only annotated, or narrower than the schema
     """
 
     program: Program
-    distinct_keys: bool
+    compares_values: bool
     warnings: list[str]
 
 
@@ -63,8 +64,6 @@ def translate_schema(
     source: str,
     options: SchemaOptions,
     limits: Limits,
-    *,
-    keys_may_run_out: bool = False,
 ) -> Translation:
     """The program of the texts that the schema `source` (canonical JSON) allows.
 
@@ -73,8 +72,6 @@ def translate_schema(
     source : see `load_schema`
     options : how texts are written
     limits : of the compile
-    keys_may_run_out : whether whoever runs the program keeps off keys that cannot be completed to
-        one that the object does not have yet; else objects with such keys are refused
 
     Raises
     ------
@@ -84,13 +81,13 @@ def translate_schema(
     """
     try:
         with Budget.of_compile(limits):
-            return _translate(source, options, keys_may_run_out)
+            return _translate(source, options)
     except RecursionError as error:
         what, limit = "nesting of the schema, references followed", limits.max_grammar_depth
         raise GrammarLimitError(what, f"> {limit}", limit) from error
 
 
-def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> Translation:
+def _translate(source: str, options: SchemaOptions) -> Translation:
     root, warnings = json.loads(source), list[str]()
     is_untyped = isinstance(root, dict) and "properties" in root and "type" not in root
     if options.object_root and is_untyped:
@@ -100,13 +97,13 @@ def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> T
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
     texts = Texts(spelling, options.formats == "assert")
     in_any_order = options.property_order == "any"
-    expander = Expander(documents, texts, keys_may_run_out, in_any_order)
+    expander = Expander(documents, texts, in_any_order)
     if in_any_order or _has_to_be_checked(documents, texts):
         overlaps: dict[Schema, Sequence[tuple[int, int]]] = {}
         while more := expander.check():
             for schema, pairs in more.items():
                 overlaps[schema] = (*overlaps.get(schema, ()), *pairs)
-            expander = Expander(documents, texts, keys_may_run_out, in_any_order, overlaps)
+            expander = Expander(documents, texts, in_any_order, overlaps)
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
     program = write_program(
@@ -114,7 +111,7 @@ def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> T
     )
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     warnings += _narrowed_numbers(documents, spelling)
-    return Translation(program, True, warnings)
+    return Translation(program, expander.compares_values, warnings)
 
 
 def _has_to_be_checked(documents: Documents, texts: Texts) -> bool:
