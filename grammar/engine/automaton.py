@@ -21,7 +21,7 @@ from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
 from sampler.kernels.grammar import memory
 from sampler.kernels.grammar.found import WIDTH
-from sampler.kernels.grammar.matching import START, follow
+from sampler.kernels.grammar.matching import BYTES, START, follow
 from sampler.limits import AutomatonLimits
 
 _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
@@ -33,6 +33,8 @@ _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "
 
 
 _BYTES = 256  # of a byte set
+_ALL_BYTES = np.arange(_BYTES, dtype=np.uint8)
+_BYTES_ADDRESS = int(_ALL_BYTES.ctypes.data)
 
 
 class Automaton:
@@ -122,6 +124,10 @@ class Automaton:
                     self.serve()
                     result = follow(self.address, operation, position, number, size)
         return result
+
+    def after_byte(self, position: int, byte: int) -> int:
+        """The position after one byte; 0 where it cannot come next."""
+        return self.follow(BYTES, position, _BYTES_ADDRESS + byte, 1)
 
     def start(self) -> int:
         """The position at the beginning of a text; 0 if there is no text."""

@@ -9,11 +9,13 @@ from itertools import count
 from sampler.errors import GrammarError
 from sampler.grammar.engine.automaton import Automaton
 from sampler.grammar.engine.distinct import DistinctScanner
+from sampler.grammar.engine.graph import dot_of
 from sampler.grammar.engine.keys import KeyScanner
 from sampler.grammar.engine.matcher import GrammarMatcher, Scanner
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
+from sampler.grammar.saving import Origin, write_grammar
 from sampler.limits import AutomatonLimits
 
 _blocks: "weakref.WeakKeyDictionary[TokenTrie, TokenBlock]" = weakref.WeakKeyDictionary()
@@ -35,6 +37,7 @@ class CompiledGrammar:
     compares_items : whether items of arrays must be distinct too
     keys_run_out : whether an object may have had all keys that begin in some way
     limits : what the automaton may take
+    origin : what it was compiled from
 
     Attributes
     ----------
@@ -58,7 +61,9 @@ class CompiledGrammar:
         compares_items: bool = False,
         keys_run_out: bool = False,
         limits: AutomatonLimits | None = None,
+        origin: Origin | None = None,
     ) -> None:
+        self._origin = origin
         self.tokens = token_trie
         self.warnings = list(warnings)
         self.distinct_keys = distinct_keys
@@ -99,6 +104,35 @@ class CompiledGrammar:
             if self._compares_items or self._keys_run_out:
                 scanner = DistinctScanner(self._automaton, keys)
             return GrammarMatcher(self, self._automaton, self._start, scanner)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """None; writes a file that `GrammarCompiler.load` makes this grammar of again.
+
+        Raises
+        ------
+        GrammarError : it was not compiled by a GrammarCompiler
+        OSError : the file cannot be written
+        """
+        if self._origin is None:
+            raise GrammarError("only what a GrammarCompiler has compiled can be saved")
+        write_grammar(path, self._origin, self.tokens.digest)
+
+    def to_dot(self, max_positions: int = 200) -> str:
+        """The automaton of all texts, from their beginning on, as a graph for Graphviz.
+
+        A circle is a place in the text, a double one where it may end; what stands at an arrow are
+        the bytes that lead on. That the keys of an object must differ is not seen in it.
+
+        Parameters
+        ----------
+        max_positions : >= 1
+
+        Raises
+        ------
+        GrammarLimitError : there are more positions, as in all grammars that nest without a bound
+        """
+        with self.lock:
+            return dot_of(self._automaton, self._start, max_positions)
 
     @property
     def is_worn(self) -> bool:

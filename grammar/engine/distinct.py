@@ -52,10 +52,6 @@ _OUTSIDE = _ENDS + _BRACKETS + b'"0123456789-.eE+trufalsn'
 _Way = tuple[int, bytes, bool, Any]
 
 
-_ALL_BYTES = np.arange(256, dtype=np.uint8)
-_BYTES_ADDRESS = int(_ALL_BYTES.ctypes.data)
-
-
 class _Found(NamedTuple):
     value: object
 
@@ -144,7 +140,7 @@ class DistinctScanner:
             return {}
         if top.is_compared and not top.is_object:
             return {}
-        behind = self._follow_byte(position, _QUOTE)
+        behind = self._automaton.after_byte(position, _QUOTE)
         key = behind, tuple(container._replace(item=b"") for container in place.containers)
         if len(self._known) >= _MOST_PLACES:
             self._known.clear()
@@ -168,9 +164,6 @@ class DistinctScanner:
     def _follow(self, position: int, data: bytes) -> int:
         text = np.frombuffer(data, np.uint8)
         return self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
-
-    def _follow_byte(self, position: int, byte: int) -> int:
-        return self._automaton.follow(BYTES, position, _BYTES_ADDRESS + byte, 1)
 
     # Tokens that could be refused.
 
@@ -263,7 +256,7 @@ class DistinctScanner:
         position, item, in_string, _ = way
         goes_on = False
         for byte in _tried_in_string(item) if in_string else _tried_outside(item):
-            after = self._follow_byte(position, byte)
+            after = self._automaton.after_byte(position, byte)
             if not after:
                 continue
             written = item + bytes((byte,))
@@ -287,7 +280,7 @@ class DistinctScanner:
         """What is tried only where nothing else goes on: white space, and any escape."""
         position, item, in_string, _ = way
         for byte in _ESCAPED if in_string else SPACES:
-            after = self._follow_byte(position, byte)
+            after = self._automaton.after_byte(position, byte)
             if after:
                 yield after, item + bytes((byte,)) if in_string else item, in_string, None
 
