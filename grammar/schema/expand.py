@@ -148,10 +148,14 @@ class Expander:
                     "uniqueItems",
                     asking.where("uniqueItems"),
                 )
+        return self.overlaps_of(self._schemas.exclusive)
+
+    def overlaps_of(self, schemas: Iterable[Schema]) -> Overlaps:
+        """The alternatives of the ``oneOf`` of `schemas` that may hold together."""
         judge = self
-        if self._schemas.exclusive and not NARROWED.keys().isdisjoint(self._documents.formats):
+        if schemas and not NARROWED.keys().isdisjoint(self._documents.formats):
             judge = Expander(self._documents, self._texts.widened(), False, self._overlaps)
-        found = {schema: judge._overlapping(schema) for schema in self._schemas.exclusive}
+        found = {schema: judge._overlapping(schema) for schema in schemas}
         return {schema: pairs for schema, pairs in found.items() if pairs}
 
     def _overlapping(self, schema: Schema) -> list[tuple[int, int]]:

@@ -6,12 +6,13 @@ refused here: a document with keywords that are not always supported is looked a
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
-from sampler.grammar.schema.demands import numbers_under
+from sampler.grammar.schema.demands import Overlaps, numbers_under
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
@@ -102,10 +103,13 @@ def _translate(source: str, options: SchemaOptions) -> Translation:
     expander = Expander(documents, texts, in_any_order)
     if in_any_order or _has_to_be_checked(documents, texts):
         overlaps: dict[Schema, Sequence[tuple[int, int]]] = {}
-        while more := expander.check():
+        more: Overlaps = {}
+        with suppress(GrammarError):  # what is wrong may be out of reach
+            more = expander.overlaps_of(documents.alternatives)
+        while more or (more := expander.check()):
             for schema, pairs in more.items():
                 overlaps[schema] = (*overlaps.get(schema, ()), *pairs)
-            expander = Expander(documents, texts, in_any_order, overlaps)
+            expander, more = Expander(documents, texts, in_any_order, overlaps), {}
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
     program = write_program(
