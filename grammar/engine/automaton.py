@@ -21,7 +21,7 @@ from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
 from sampler.kernels.grammar import memory
 from sampler.kernels.grammar.found import WIDTH
-from sampler.kernels.grammar.matching import START, follow
+from sampler.kernels.grammar.matching import BYTES, START, follow
 from sampler.limits import AutomatonLimits
 
 _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
@@ -33,6 +33,8 @@ _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "
 
 
 _BYTES = 256  # of a byte set
+_ALL_BYTES = np.arange(_BYTES, dtype=np.uint8)
+_BYTES_ADDRESS = int(_ALL_BYTES.ctypes.data)
 
 
 class Automaton:
@@ -123,6 +125,10 @@ class Automaton:
                     result = follow(self.address, operation, position, number, size)
         return result
 
+    def after_byte(self, position: int, byte: int) -> int:
+        """The position after one byte; 0 where it cannot come next."""
+        return self.follow(BYTES, position, _BYTES_ADDRESS + byte, 1)
+
     def start(self) -> int:
         """The position at the beginning of a text; 0 if there is no text."""
         return self.follow(START, 0, 0, 0)
@@ -143,20 +149,25 @@ class Automaton:
 
         If there are several courses, whether they must be in any.
         """
+        arrays, bases = self._program.arrays, self._arrays[memory.BASES]
+        while True:
+            found = [arrays[frame] for frame in self._innermost_arrays(position)]
+            base = position >> 32
+            if found or base == 0:
+                return any(found)
+            position = int(bases[2 * base]) << 32 | int(bases[2 * base + 1])
+
+    def _innermost_arrays(self, position: int) -> Iterator[int]:
+        """For each course at `position` the innermost frame that is an array, if there is one."""
         states, arrays = self._arrays[memory.STATES], self._program.arrays
         at = (position & memory.LOW_HALF) * memory.STATE_SIZE
-        first, size = int(states[at + memory.START]), int(states[at + memory.SIZE])
-        courses = self._arrays[memory.CONFIGURATIONS][
-            WIDTH * first : WIDTH * (first + size) : WIDTH
-        ]
-        for where in courses.tolist():
-            for cell in self._cells(where):
-                frame = self._program.frame_of(cell)
-                if frame in arrays:
-                    if arrays[frame]:
-                        return True
-                    break
-        return False
+        first = WIDTH * int(states[at + memory.START])
+        end = first + WIDTH * int(states[at + memory.SIZE])
+        for where in self._arrays[memory.CONFIGURATIONS][first:end:WIDTH].tolist():
+            frames = map(self._program.frame_of, self._cells(where))
+            frame = next((frame for frame in frames if frame in arrays), None)
+            if frame is not None:
+                yield frame
 
     def _cells(self, where: int) -> Iterator[int]:
         """The cell of a course, and those that it returns to, innermost first."""

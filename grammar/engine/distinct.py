@@ -14,14 +14,15 @@ refused, and knows them by their bytes.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sampler.grammar.engine.json_values import key_of
-from sampler.grammar.engine.reading import SPACES, Place, Reading
-from sampler.grammar.engine.structure import raw, structure_of
+from sampler.grammar.engine.keys import KeyScanner
+from sampler.grammar.engine.reading import SPACES, Container, Place, Reading
+from sampler.grammar.engine.structure import Alike, Ids, raw, structure_of
 from sampler.kernels.grammar.matching import BYTES
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _QUOTE = 0x22
 _ENDS, _BRACKETS = b",]}", b"[{"
 _MOST_STEPS = 20_000  # to find out whether anything is left; more of them are many texts
 _FEW_STEPS = 300
+_MOST_KEPT, _MOST_PLACES = 10_000, 100
 # What is tried next: the end, then what most texts consist of.
 _LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 _LEADS = bytes(range(0x80, 0xF5))  # of other characters, and their other bytes
@@ -50,41 +52,106 @@ _OUTSIDE = _ENDS + _BRACKETS + b'"0123456789-.eE+trufalsn'
 _Way = tuple[int, bytes, bool, Any]
 
 
+class _Found(NamedTuple):
+    value: object
+
+
 class DistinctScanner:
-    """Follows texts under one automaton. Not thread-safe."""
+    """Follows texts under one automaton. Not thread-safe.
+
+    Parameters
+    ----------
+    automaton : of the grammar
+    keys : keeps keys distinct; None where some can run out, so that they are compared here
+    """
 
     first = Place()
 
-    def __init__(self, automaton: "Automaton") -> None:
+    def __init__(self, automaton: "Automaton", keys: KeyScanner | None) -> None:
+        self._keys = keys
         self._automaton = automaton
         self._tokens = structure_of(automaton.trie)
+        self._known: dict[tuple[int, tuple[Container, ...]], dict[int, bool]] = {}
+        self._alive: dict[tuple[int, bytes, bool, frozenset[object]], bool] = {}
 
     def after_token(self, place: Place, token_id: int, before: int, after: int) -> Place | None:
         """The place after a token between two positions of the automaton; None if it is refused."""
-        return self._after(place, self._tokens.token_bytes(token_id), before, after)
+        found = self._after(place, self._tokens.token_bytes(token_id), before, after)
+        if found is None or self._keys is None:
+            return found
+        keys = self._keys.after_token(place.keys, token_id, before, after)
+        return found._replace(keys=keys) if keys else None
 
     def after_bytes(
         self, place: Place, data: npt.NDArray[np.uint8], before: int, after: int
     ) -> Place | None:
         """The place after `data` between two positions of the automaton; None if refused."""
-        return self._after(place, data.tobytes(), before, after)
+        found = self._after(place, data.tobytes(), before, after)
+        if found is None or self._keys is None:
+            return found
+        keys = self._keys.after_bytes(place.keys, data, before, after)
+        return found._replace(keys=keys) if keys else None
 
     def forbid_repeated(
         self, place: Place, position: int, bitmask: npt.NDArray[np.int32], row: int
     ) -> None:
         """None; forbids the tokens that are refused in row `row` of `bitmask` (contiguous)."""
+        if self._keys is not None:
+            self._keys.forbid_repeated(place.keys, position, bitmask, row)
         bits = bitmask[row].view(np.uint32)
-        suspects = np.fromiter(self._suspects(place, position), np.int64)
-        if not suspects.size:
+        has_seen = any(container.seen for container in place.containers)
+        alike = self._alike(place, has_seen)
+        is_allowed = _are_set(bits, alike.token_ids)
+        allowed, kinds = alike.token_ids[is_allowed], alike.kinds[is_allowed]
+        known = self._known_of(place, position)
+        for token_id, kind in zip(*_first_of_each(allowed, kinds), strict=True):
+            if kind not in known:
+                known[kind] = self._is_refused(place, position, token_id)
+            if known[kind]:
+                _clear(bits, allowed[kinds == kind])
+        if not has_seen:
             return
-        is_allowed = bits[suspects >> 5] >> (suspects & 31).astype(np.uint32) & 1
-        for token_id in np.unique(suspects[is_allowed != 0]).tolist():
-            data = self._tokens.token_bytes(token_id)
-            if self._after(place, data, position, self._follow(position, data)) is None:
-                bits[token_id >> 5] &= np.uint32(~(1 << (token_id & 31)) & 0xFFFFFFFF)
+        suspects = np.fromiter(self._suspects(place, position), np.int64)
+        for token_id in np.unique(suspects[_are_set(bits, suspects)]).tolist():
+            if self._is_refused(place, position, token_id):
+                _clear(bits, np.array([token_id]))
+
+    def _alike(self, place: Place, has_seen: bool) -> Alike:
+        """The tokens that could be refused for what they have behind a string, or outside of one.
+
+        A key is repeated within one token only if there are two keys in it.
+        """
+        tokens = self._tokens
+        if place.in_string:
+            is_long = place.in_key or not has_seen
+            return tokens.crossing_twice if is_long else tokens.crossing
+        return tokens.outside if has_seen else tokens.outside_twice
+
+    def _known_of(self, place: Place, position: int) -> dict[int, bool]:
+        """Which kinds of tokens are refused, as far as is known for places like this one.
+
+        What comes behind a string that is a value does not depend on what is in it, as long as it
+        is in no item that is compared with another one.
+        """
+        top = place.containers[-1] if place.containers else None
+        if not place.in_string or place.in_key or place.is_escaped or top is None:
+            return {}
+        if any(c.is_compared and not c.is_object and c.seen for c in place.containers):
+            return {}
+        if top.is_compared and not top.is_object:
+            return {}
+        behind = self._automaton.after_byte(position, _QUOTE)
+        key = behind, tuple(container._replace(item=b"") for container in place.containers)
+        if len(self._known) >= _MOST_PLACES:
+            self._known.clear()
+        return self._known.setdefault(key, {}) if behind else {}
+
+    def _is_refused(self, place: Place, position: int, token_id: int) -> bool:
+        data = self._tokens.token_bytes(token_id)
+        return self._after(place, data, position, self._follow(position, data)) is None
 
     def _after(self, place: Place, data: bytes, before: int, after: int) -> Place | None:
-        reading = Reading(place)
+        reading = Reading(place, self._keys is None)
         for index, byte in enumerate(data):
             if byte == _OPEN_ARRAY and not reading.in_string:
                 position = self._follow(before, data[: index + 1])
@@ -103,12 +170,9 @@ class DistinctScanner:
     def _suspects(self, place: Place, position: int) -> Iterator[int]:
         tokens, inner = self._tokens, place.containers[-1:]
         if place.in_string:
-            yield from tokens.crossing
             if inner and inner[0].is_compared and (place.in_key or not inner[0].is_object):
                 yield from self._along(inner[0].seen, inner[0].item, b"")
             return
-        yield from tokens.outside
-        yield from tokens.crossing
         for lead in tokens.led:
             after = self._follow(position, lead)
             if not after:
@@ -133,7 +197,7 @@ class DistinctScanner:
         if b"\\" in item[-12:] or item[-1] >= 0x80:  # perhaps within a character
             yield from range(self._tokens.count)
             return
-        yield from self._tokens.escaped
+        yield from self._tokens.escaped.tolist()
         for text in along:
             rest = raw(text[len(begun) :])
             yield from self._tokens.beginnings(lead, rest)
@@ -150,8 +214,17 @@ class DistinctScanner:
             return True
         if not top.is_compared or top.is_whole or not top.seen:
             return True
-        values = self._values_from(position, top.item, place)
-        return any(value not in top.seen for value in values)
+        if place.in_string:
+            begun = _decoded(top.item)
+            if not any(isinstance(text, str) and text.startswith(begun) for text in top.seen):
+                return True
+        key = position, top.item, place.in_string, top.seen
+        if key not in self._alive:
+            if len(self._alive) >= _MOST_KEPT:
+                self._alive.clear()
+            values = self._values_from(position, top.item, place)
+            self._alive[key] = any(value not in top.seen for value in values)
+        return self._alive[key]
 
     def _values_from(self, position: int, item: bytes, place: Place) -> Iterator[object]:
         """What a key or item can become of which `item` is written; something new for a container.
@@ -160,49 +233,81 @@ class DistinctScanner:
         digits are tried: so where they can run out, a mask has none that only a fraction or an
         exponent would make another one.
         """
-        waiting: list[_Way] = [(position, item, place.in_string, None)]
+        way: _Way = (position, item, place.in_string, None)
+        open_ways = [(way, self._ways_from(way))]
         is_plain = _is_plain(item)
         for _ in range(_MOST_STEPS if is_plain else _FEW_STEPS):
-            if not waiting:
-                return
-            way = waiting.pop()
-            position, item, in_string, before = way
-            while before is not None and before[0] != position:
-                before = before[3]
-            if before is not None:  # a loop: there is no end of what it can become
+            found = next(open_ways[-1][1], None)
+            if found is None:
+                open_ways.pop()
+                if not open_ways:
+                    return
+            elif isinstance(found, _Found):
+                yield found.value
+            elif _is_loop(found):  # there is no end of what it can become
                 yield object()
-            following: list[_Way] = []
-            ends = False
-            for byte in _tried_in_string(item) if in_string else _tried_outside(item):
-                after = self._follow(position, bytes((byte,)))
-                if not after:
-                    continue
-                written = item + bytes((byte,))
-                if in_string and byte == _QUOTE and not _escape(item):
-                    ends = True
-                    yield key_of(written)
-                elif in_string:
-                    following.append((after, written, True, way))
-                elif byte in _BRACKETS:
-                    yield object()
-                elif byte not in _ENDS:
-                    following.append((after, written, byte == _QUOTE, way))
-                elif item:
-                    ends = True
-                    yield key_of(item)
-            if not (following or ends):
-                following = list(self._only_ways(way))
-            waiting += reversed(following)
+            else:
+                open_ways.append((found, self._ways_from(found)))
         if is_plain:
             yield object()
+
+    def _ways_from(self, way: _Way) -> Iterator[_Way | _Found]:
+        """What can come next, one byte further or whole."""
+        position, item, in_string, _ = way
+        goes_on = False
+        for byte in _tried_in_string(item) if in_string else _tried_outside(item):
+            after = self._automaton.after_byte(position, byte)
+            if not after:
+                continue
+            written = item + bytes((byte,))
+            if in_string and byte == _QUOTE and not _escape(item):
+                yield _Found(key_of(written))
+            elif in_string:
+                yield after, written, True, way
+            elif byte in _BRACKETS:
+                yield _Found(object())
+            elif byte not in _ENDS:
+                yield after, written, byte == _QUOTE, way
+            elif item:
+                yield _Found(key_of(item))
+            else:
+                continue
+            goes_on = True
+        if not goes_on:
+            yield from self._only_ways(way)
 
     def _only_ways(self, way: _Way) -> Iterator[_Way]:
         """What is tried only where nothing else goes on: white space, and any escape."""
         position, item, in_string, _ = way
         for byte in _ESCAPED if in_string else SPACES:
-            after = self._follow(position, bytes((byte,)))
+            after = self._automaton.after_byte(position, byte)
             if after:
                 yield after, item + bytes((byte,)) if in_string else item, in_string, None
+
+
+def _is_loop(way: _Way) -> bool:
+    """Whether a way comes to a position that it has been at."""
+    position, before = way[0], way[3]
+    while before is not None:
+        if before[0] == position:
+            return True
+        before = before[3]
+    return False
+
+
+def _are_set(bits: npt.NDArray[np.uint32], token_ids: Ids) -> npt.NDArray[np.bool_]:
+    return np.asarray(bits[token_ids >> 5] >> (token_ids & 31).astype(np.uint32) & 1, np.bool_)
+
+
+def _clear(bits: npt.NDArray[np.uint32], token_ids: Ids) -> None:
+    flags = np.uint32(1) << (token_ids & 31).astype(np.uint32)
+    np.bitwise_and.at(bits, token_ids >> 5, ~flags)
+
+
+def _first_of_each(token_ids: Ids, kinds: Ids) -> tuple[list[int], list[int]]:
+    """One of the tokens of each kind, and the kinds."""
+    found, first = np.unique(kinds, return_index=True)
+    return token_ids[first].tolist(), found.tolist()
 
 
 def _tried_in_string(item: bytes) -> bytes:

@@ -191,7 +191,9 @@ class GrammarMatcher(Explaining):
         reason = reason_for(token_id, data, tokens, self.is_terminated())
         if reason == "bytes" and self._keys is not None:
             heedless = GrammarMatcher(self.grammar, self._automaton, self._steps[-1][0], None)
-            reason = "repeated_key" if heedless.accept_bytes(data) else reason
+            if heedless.accept_bytes(data):
+                compares = isinstance(self._keys, DistinctScanner)
+                reason = "repeated_value" if compares else "repeated_key"
         return reason, data
 
     def rollback(self, n: int) -> None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from sampler.grammar.engine.json_values import key_of
+from sampler.kernels.grammar.keys import FIRST_PLACE
 
 SPACES = frozenset(b" \t\n\r")
 _QUOTE, _BACKSLASH, _COMMA, _COLON = b'"\\,:'
@@ -29,19 +30,25 @@ class Container(NamedTuple):
 
 
 class Place(NamedTuple):
-    """How far a text has come: the containers, outermost first, and the string that it is in."""
+    """How far a text has come: the containers, outermost first, and the string that it is in.
+
+    `keys` is the place of the scanner of keys, where there is one.
+    """
 
     containers: tuple[Container, ...] = ()
     in_string: bool = False
     is_escaped: bool = False
     in_key: bool = False
     expects_key: bool = False
+    keys: int = FIRST_PLACE
 
 
 class Reading:
-    """A place that moves on; `in_string` as in `Place`."""
+    """A place that moves on; `in_string` as in `Place`. Keys are compared only if that is said."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, compares_keys: bool) -> None:
+        self._compares_keys = compares_keys
+        self._keys = place.keys
         self._containers = list(place.containers)
         self.in_string, self._is_escaped = place.in_string, place.is_escaped
         self._in_key, self._expects_key = place.in_key, place.expects_key
@@ -49,7 +56,14 @@ class Reading:
     def place(self) -> Place:
         """Where it is."""
         containers = tuple(self._containers)
-        return Place(containers, self.in_string, self._is_escaped, self._in_key, self._expects_key)
+        return Place(
+            containers,
+            self.in_string,
+            self._is_escaped,
+            self._in_key,
+            self._expects_key,
+            self._keys,
+        )
 
     def open_array(self, is_compared: bool) -> None:
         """None; takes the bracket of an array."""
@@ -68,7 +82,7 @@ class Reading:
             self._write(byte)
         elif byte == _OPEN_OBJECT:
             self._write(byte)
-            self._containers.append(Container(True, True))
+            self._containers.append(Container(True, self._compares_keys))
             self._expects_key = True
         elif byte in (_CLOSE_OBJECT, _CLOSE_ARRAY):
             return self._end_item() and self._close(byte)

@@ -87,6 +87,7 @@ class Documents:
     patterns : regular expressions of strings, with the pointer of one keyword each
     numeric : the schemas that say something of numbers
     references : the schemas that have a `$ref`; following them may add some
+    alternatives : those that have a `oneOf`
     unknown : pointers of keywords that the draft does not know
     drafts : those of the schemas that have been read
 
@@ -111,6 +112,7 @@ class Documents:
         self.patterns: dict[str, str] = {}
         self.numeric: list[Schema] = []
         self.references: list[Schema] = []
+        self.alternatives: list[Schema] = []
         self.unknown: list[str] = []
         self.drafts: set[int] = set()
         self._read(root, "", _draft(root, LATEST), "")
@@ -251,6 +253,8 @@ class Documents:
                 self.patterns.setdefault(value, schema.where(word))
             elif word == "$ref":
                 self.references.append(schema)
+            if word == "oneOf":
+                self.alternatives.append(schema)
 
     def resolve(self, schema: Schema, keyword: str) -> Schema:
         """The schema that the reference `keyword` of `schema` leads to.

@@ -6,6 +6,7 @@ value (`is_empty`), and what its values look like (`expand`).
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
 from typing import Any
@@ -104,9 +105,14 @@ class Expander:
         return value
 
     @property
-    def compares_values(self) -> bool:
-        """Whether items had to be distinct, or keys can run out, of what was looked at so far."""
-        return bool(self._arrays.distinct) or self._objects.keys_run_out
+    def compares_items(self) -> bool:
+        """Whether items of what was looked at so far must be distinct."""
+        return bool(self._arrays.distinct)
+
+    @property
+    def keys_run_out(self) -> bool:
+        """Whether keys of what was looked at so far can run out."""
+        return self._objects.keys_run_out
 
     def is_empty(self, node: Node) -> bool:
         """Whether no value is valid under `node`."""
@@ -127,6 +133,14 @@ class Expander:
                 if inner not in seen:
                     seen.add(inner)
                     waiting.append(inner)
+        for value in self._values.values():
+            if len({shape.is_distinct for shape in value.arrays}) > 1:
+                asking = next(iter(self._arrays.distinct.values()))
+                raise UnsupportedSchemaError(
+                    "beside other arrays whose items need not be distinct",
+                    "uniqueItems",
+                    asking.where("uniqueItems"),
+                )
         for node, asking in self._arrays.distinct.items():
             if not _containers_go_on(self.expand(node)):
                 raise UnsupportedSchemaError(
@@ -134,10 +148,14 @@ class Expander:
                     "uniqueItems",
                     asking.where("uniqueItems"),
                 )
+        return self.overlaps_of(self._schemas.exclusive)
+
+    def overlaps_of(self, schemas: Iterable[Schema]) -> Overlaps:
+        """The alternatives of the ``oneOf`` of `schemas` that may hold together."""
         judge = self
-        if self._schemas.exclusive and not NARROWED.keys().isdisjoint(self._documents.formats):
+        if schemas and not NARROWED.keys().isdisjoint(self._documents.formats):
             judge = Expander(self._documents, self._texts.widened(), False, self._overlaps)
-        found = {schema: judge._overlapping(schema) for schema in self._schemas.exclusive}
+        found = {schema: judge._overlapping(schema) for schema in schemas}
         return {schema: pairs for schema, pairs in found.items() if pairs}
 
     def _overlapping(self, schema: Schema) -> list[tuple[int, int]]:
@@ -235,7 +253,7 @@ class Expander:
             self._texts.numbers(union.numbers, tuple(many_numbers), is_canonical),
             tuple(few_words),
             tuple(dict.fromkeys(text for text in texts if text is not None)),
-            tuple(dict.fromkeys([*(shape for shape in arrays if shape), *listed.arrays])),
+            _told_apart([*(shape for shape in arrays if shape), *listed.arrays]),
             tuple(dict.fromkeys([*objects, *listed.objects])),
         )
 
@@ -265,6 +283,18 @@ class Expander:
         return self._texts.either(
             [*map(self._texts.strings_term, union.strings), self._texts.words(words)]
         )
+
+
+def _told_apart(
+    arrays: Iterable[ArrayShape | CountedArrayShape],
+) -> tuple[ArrayShape | CountedArrayShape, ...]:
+    """`arrays` but those of distinct items that are also there without that."""
+    known = dict.fromkeys(arrays)
+    return tuple(
+        shape
+        for shape in known
+        if not (shape.is_distinct and replace(shape, is_distinct=False) in known)
+    )
 
 
 def _containers_go_on(value: Value) -> bool:

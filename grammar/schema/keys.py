@@ -19,6 +19,7 @@ from sampler.grammar.text.terms import Term
 
 MAX_CLASSES = 128  # of the keys of one object
 
+Plain = tuple[dict[str, Any], Schema]
 Kind = str | Some  # a pattern, or a member whose name is said by a schema
 
 
@@ -59,6 +60,7 @@ class Keys:
         self._texts = texts
         self._allows_name = allows_name
         self._names_term = names_term
+        self._plain: dict[Schema, Plain | None] = {}
 
     def named(self, members: Members) -> Iterator[Property]:
         """The properties with a name, as they are written; some of their nodes may be empty."""
@@ -84,11 +86,24 @@ class Keys:
             names = _property_names(sheet)
             if names is not None and not self._allows_name(self._documents.place(names), name):
                 return self._nodes.nothing
-        return self._nodes.of(
-            self._documents.place(part)
-            for sheet in members.sheets
-            for part in _parts(sheet, name, self._matching(sheet, name))
-        )
+        place, schemas = self._documents.place, list[Schema]()
+        for sheet in members.sheets:
+            plain = self._plain_of(sheet)
+            if plain is None:
+                schemas.extend(map(place, _parts(sheet, name, self._matching(sheet, name))))
+            elif name in plain[0]:
+                schemas.append(place(plain[0][name]))
+            else:
+                schemas.append(plain[1])
+        return self._nodes.of(schemas)
+
+    def _plain_of(self, sheet: Schema) -> Plain | None:
+        """What a sheet says of properties, and of those without a name; None if it has patterns."""
+        if sheet not in self._plain:
+            is_plain = not sheet.get("patternProperties")
+            others = self._documents.place(_additional(sheet))
+            self._plain[sheet] = (sheet.get("properties", {}), others) if is_plain else None
+        return self._plain[sheet]
 
     def _matching(self, sheet: Schema, name: str) -> frozenset[str]:
         patterns = sheet.get("patternProperties")

@@ -6,12 +6,13 @@ refused here: a document with keywords that are not always supported is looked a
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
-from sampler.grammar.schema.demands import numbers_under
+from sampler.grammar.schema.demands import Overlaps, numbers_under
 from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
@@ -50,13 +51,15 @@ class Translation(NamedTuple):
     Attributes
     ----------
     program : of the texts that the schema allows
-    compares_values : whether the matcher has to see to it that items are distinct, or that no key
-        is begun for which there is none left; that no object has a key twice is up to it always
+    compares_items : whether the matcher has to see to it that items are distinct
+    keys_run_out : whether it has to see to it that no key is begun for which there is none left;
+        that no object has a key twice is up to it always
     warnings : what is only annotated, or narrower than the schema
     """
 
     program: Program
-    compares_values: bool
+    compares_items: bool
+    keys_run_out: bool
     warnings: list[str]
 
 
@@ -100,10 +103,13 @@ def _translate(source: str, options: SchemaOptions) -> Translation:
     expander = Expander(documents, texts, in_any_order)
     if in_any_order or _has_to_be_checked(documents, texts):
         overlaps: dict[Schema, Sequence[tuple[int, int]]] = {}
-        while more := expander.check():
+        more: Overlaps = {}
+        with suppress(GrammarError):  # what is wrong may be out of reach
+            more = expander.overlaps_of(documents.alternatives)
+        while more or (more := expander.check()):
             for schema, pairs in more.items():
                 overlaps[schema] = (*overlaps.get(schema, ()), *pairs)
-            expander = Expander(documents, texts, in_any_order, overlaps)
+            expander, more = Expander(documents, texts, in_any_order, overlaps), {}
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
     program = write_program(
@@ -111,7 +117,7 @@ def _translate(source: str, options: SchemaOptions) -> Translation:
     )
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     warnings += _narrowed_numbers(documents, spelling)
-    return Translation(program, expander.compares_values, warnings)
+    return Translation(program, expander.compares_items, expander.keys_run_out, warnings)
 
 
 def _has_to_be_checked(documents: Documents, texts: Texts) -> bool:
@@ -132,14 +138,16 @@ def _narrowed(options: SchemaOptions, documents: Documents) -> Iterator[str]:
     if options.spelling == "canonical":
         yield "strings: the slash is not escaped, and printable ASCII never written as \\uXXXX"
         yield "integers: written without fraction and exponent"
+        if not used.isdisjoint(("enum", "const")):
+            yield "constants: written as `json.dumps` writes them"
+    elif not used.isdisjoint(("not", "oneOf", "if", "contains")):
+        yield "numbers: without an exponent where single ones, or multiples, are left out"
     if options.whitespace != "any":
         yield f"whitespace: exactly that of {options.whitespace!r}"
     elif options.spelling == "canonical":
         yield f"whitespace: up to {LONGEST_RUN} characters, none outside the value"
     if options.property_order == "schema" and not used.isdisjoint(("properties", "required")):
         yield "objects: named properties are written in the order of the schema"
-    if not used.isdisjoint(("enum", "const")):
-        yield "constants: written as `json.dumps` writes them"
 
 
 def _annotated(documents: Documents, texts: Texts) -> Iterator[str]:

@@ -82,6 +82,11 @@ SCHEMAS = [
      "minItems": 3},
     {"type": "array", "uniqueItems": True, "items": ONE | {"minimum": 8, "maximum": 11},
      "maxItems": 9},
+    {"type": "array", "uniqueItems": True, "items": {"type": "string"}, "minItems": 2},
+    {"type": "array", "uniqueItems": True, "items": {"type": "object"}, "minItems": 1},
+    {"type": "array", "prefixItems": [{"type": "array", "items": {"type": "string"},
+     "minItems": 1, "uniqueItems": True}], "minItems": 1},
+    {"anyOf": [{"uniqueItems": True}, {}], "type": "array"},
     {"type": "object", "patternProperties": {"^[ab]{1,3}$": ONE}, "additionalProperties": False},
     {"type": "object", "patternProperties": {"^[a-e]{3}$": ONE, "^x$": {}}, "minProperties": 3,
      "additionalProperties": False},
@@ -175,3 +180,17 @@ def test_values_are_equal_as_in_json():
     for one, other in itertools.combinations(range(len(keys)), 2):
         assert not set(keys[one]) & set(keys[other]), (same[one], same[other])
     assert all(len(set(group)) == 1 for group in keys)
+
+
+def test_why_a_token_is_refused_is_said(compiler):
+    schema = {"type": "array", "uniqueItems": True, "items": {"enum": ["a", "b"]}}
+    matcher = compiler.compile_json_schema(schema, whitespace="compact").matcher()
+    assert matcher.accept_bytes(b'["a","')
+    refusal = matcher.explain_token(ord("a"))
+    assert refusal.reason == "repeated_value"
+    text = refusal.describe(b'["a","')
+    assert (
+        text
+        == 'after `["a","` there would be a key or an item twice, or none is left; expected: `b`'
+    )
+    assert refusal.expected == b"b"
