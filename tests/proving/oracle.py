@@ -61,7 +61,8 @@ class Oracle:
             made.check_schema(schema)
         self._draft = _NUMBERS[made.META_SCHEMA.get("$id", made.META_SCHEMA.get("id"))]
         self._unsure = _Formats(self._draft)
-        self._validator = made(
+        with_unique = jsonschema.validators.extend(made, {"uniqueItems": _check_unique})
+        self._validator = with_unique(
             exact, format_checker=self._unsure, registry=jsonschema_specifications.REGISTRY
         )
         self._has_classes = any(map(_CLASSES.search, patterns_in(schema)))
@@ -103,6 +104,23 @@ class Oracle:
             return ""
         keyword = str(error.validator)
         return "false" if keyword == "None" else keyword
+
+
+def _check_unique(validator: Any, unique: bool, items: Any, schema: Any) -> Any:
+    """As the keyword is defined; jsonschema compares neighbours, and takes [[1], [true], [1]]."""
+    if unique and isinstance(items, list):
+        known = [_comparable(item) for item in items]
+        if any(item in known[:index] for index, item in enumerate(known)):
+            yield jsonschema.ValidationError(f"{items!r} has equal items")
+
+
+def _comparable(value: Any) -> Any:
+    """What is equal exactly where JSON values are: true is not 1, 1.0 is."""
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _comparable(member) for name, member in value.items()}
+    return (isinstance(value, bool), value)
 
 
 class _Formats(jsonschema.FormatChecker):
