@@ -3,6 +3,7 @@
 What is asked for is checked here, and looked for in the cache; a backend does the rest.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -15,6 +16,7 @@ from sampler.errors import (
 )
 from sampler.grammar.budget import Budget
 from sampler.grammar.cache import GrammarCache, check_wanted, never
+from sampler.grammar.saving import Origin
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.python_types import schema_of
 from sampler.grammar.schema.source import load_schema
@@ -45,6 +47,9 @@ class Backend(Protocol):
         self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
     ) -> AnyGrammar:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
+
+    def load(self, path: str | os.PathLike[str], registry: object) -> Origin:
+        """What the grammar in a file was compiled from; GrammarError if it is not for this."""
 
     def close(self) -> None:
         """None; ends what runs."""
@@ -125,7 +130,7 @@ class GrammarCompiler:
             Enum, a union of such, or a term of ``outlines.types``
         whitespace : "any" (runs of up to 128 characters), "compact" (none), "spaced" (as
             ``json.dumps`` writes) or the indent of ``json.dumps``, 0 to 16
-        property_order : "schema"; "any" is not supported yet
+        property_order : "schema" (as the schema names them, then the others) or "any"
         spelling : "canonical" (as ``json.dumps`` and its like write) or "free" (any escape, white
             space around the value, ``5.0`` as an integer)
         formats : whether ``format`` is enforced or only listed in the warnings
@@ -149,6 +154,24 @@ class GrammarCompiler:
         UnsupportedSchemaError : always
         """
         raise UnsupportedSchemaError("context-free grammars are not supported yet", "cfg")
+
+    def load(self, path: str | os.PathLike[str], registry: object = None) -> AnyGrammar:
+        """The grammar that `CompiledGrammar.save` wrote to the file `path`.
+
+        Parameters
+        ----------
+        path : a file
+        registry : as in `compile_json_schema`, for a grammar that was compiled with one
+
+        Raises
+        ------
+        GrammarError : no grammar, damaged, of another version, or of another vocabulary
+        GrammarLimitError : larger than a limit of this compiler
+        """
+        kind, source, options = self._backend.load(path, registry)
+        if kind == "regex" or options is None:
+            return self._regex(source, never)
+        return self._schema(source, options, never)
 
     def compile(
         self, specification: Mapping[str, Any], cancelled: Callable[[], bool] = never

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Reason = Literal[
-    "bytes", "repeated_key", "incomplete", "ended", "special", "no_bytes", "unknown_id"
+    "bytes",
+    "repeated_key",
+    "repeated_value",
+    "incomplete",
+    "ended",
+    "special",
+    "no_bytes",
+    "unknown_id",
 ]
 Expectations = dict[bytes, tuple[bytes, bool]]  # what can come after bytes, and whether an end can
 _TEXTS = {
@@ -42,6 +49,7 @@ class TokenRefusal:
     Attributes
     ----------
     reason : "bytes" (its text does not fit), "repeated_key" (an object would have a key twice),
+        "repeated_value" (so would an array an item, or all such keys or items are there already),
         "incomplete" (an end of sequence while the text cannot end), "ended" (only an end of
         sequence can follow one), "special" or "no_bytes" (it is no text), "unknown_id"
     token_bytes : its text; b"" where it has none
@@ -67,6 +75,8 @@ class TokenRefusal:
         place = f"after `{cut}{known[-_MOST_BEFORE:]}`" if known else "at the beginning"
         if self.reason == "repeated_key":
             what = f"{place} the object would have a key twice"
+        elif self.reason == "repeated_value":
+            what = f"{place} there would be a key or an item twice, or none is left"
         elif self.reason == "bytes":
             what = f"{place} there cannot be {_first_character(self.token_bytes[self.accepted :])}"
         else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sampler.grammar.engine.program import Op, Program, Spelling, Text
+from sampler.grammar.engine.program import REGISTER_BITS, Op, Program, Spelling, Text, count_of
 
 # Where the classes of code points of a text may begin: around what is special in UTF-8 and JSON.
 EDGES = (0x08, 0x0A, 0x20, 0x22, 0x23, 0x2F, 0x30, 0x5C, 0x5D, 0x61, 0x62, 0x7F, 0x80, 0x7FF, 0x800)
@@ -19,6 +19,7 @@ EDGES += (0xD7FF, 0xFFFD, 0x10000, 0x1F600, 0x1F601, 0x10FFFF)
 CHARACTERS = (0x08, 0x0A, 0x1F, 0x22, 0x2F, 0x5C, 0x61, 0x7F, 0xE9, 0x65E5, 0xFFFF, 0x1F600)
 PLAIN_BYTES = b"ab1,: "
 BRACKETS = (b"[]", b"{}")
+_WIDTH = 3  # of counts beside marks
 MOST_LENGTHS = 64  # by which the lengths of the texts of a table repeat themselves
 
 Node = tuple[Any, ...]  # (what, its parts)
@@ -91,7 +92,7 @@ class TableDfa:
 
 @dataclass(frozen=True)
 class Frame:
-    """`kind` is "plain", "counted" (parts: item, low, high) or "marked" (parts: items, mask)."""
+    """`kind` is "plain", "counted" (parts: item, low, high, width) or "marked" (items, mask)."""
 
     kind: str
     parts: tuple[Any, ...]
@@ -121,25 +122,30 @@ def _write_frame(program: Program, frame: Frame, last: Op) -> None:
     if frame.kind == "plain":
         write(frame.parts[0])
     elif frame.kind == "counted":
-        item, low, high = frame.parts
+        item, low, high, width = frame.parts
 
         def one_more() -> None:
-            program.emit(Op.BELOW, high)
+            program.emit(Op.BELOW, count_of(high, width))
             write(item)
-            program.emit(Op.COUNT, high)
+            program.emit(Op.COUNT, count_of(high, width))
 
         _loop(program, one_more)
-        program.emit(Op.AT_LEAST, low)
-    else:
+        program.emit(Op.AT_LEAST, count_of(low, width))
+    else:  # the marks stand above a count of what is marked
         items, mask = frame.parts
+        most = count_of(len(items), _WIDTH)
+        program.masks.extend([mask << _WIDTH, (1 << len(items)) - 1 << _WIDTH])
+        wanted = len(program.masks) - 2
 
         def one_of_each() -> None:
-            marked = [("marked", number, item) for number, item in enumerate(items)]
+            marked = [("marked", _WIDTH + number, item) for number, item in enumerate(items)]
+            program.emit(Op.UNMARKED, wanted + 1)
             write(("either", marked))
+            program.emit(Op.COUNT, most)
 
         _loop(program, one_of_each)
-        program.masks.append(mask)
-        program.emit(Op.MARKED, len(program.masks) - 1)
+        program.emit(Op.MARKED, wanted)
+        program.emit(Op.AT_LEAST, count_of(mask.bit_count(), _WIDTH))
     program.emit_bytes(frame.brackets[1:])
     program.emit(last)
 
@@ -230,7 +236,8 @@ def _frame(draw: st.DrawFn, nodes: "_Nodes", brackets: bytes) -> Frame:
     if kind == "counted":
         low = draw(st.integers(0, 3))
         high = draw(st.integers(max(low, 1), 5))
-        return Frame(kind, (nodes.node(2, taken), low, high), brackets)
+        width = draw(st.sampled_from([_WIDTH, REGISTER_BITS]))
+        return Frame(kind, (nodes.node(2, taken), low, high, width), brackets)
     items = [nodes.node(1, taken) for _ in range(draw(st.integers(1, 3)))]
     return Frame(kind, (items, draw(st.integers(0, 2 ** len(items) - 1))), brackets)
 

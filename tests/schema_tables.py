@@ -57,6 +57,15 @@ def _check_pattern(validator, pattern, instance, schema):
         yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
+def is_valid(schema, text):
+    """Whether `text` is valid under `schema`."""
+    try:
+        assert_valid(schema, text)
+    except jsonschema.ValidationError:
+        return False
+    return True
+
+
 def assert_valid(schema, text):
     """None; fails unless `text` is JSON without repeated keys, and valid under `schema`."""
     value = json.loads(text, object_pairs_hook=object_of, parse_float=exact_number)

@@ -18,8 +18,10 @@ from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.spellable import check_cells
 from sampler.grammar.engine.text_states import TextStates
 from sampler.grammar.engine.token_block import TokenBlock
+from sampler.grammar.engine.tokens import TokenTrie
 from sampler.kernels.grammar import memory
-from sampler.kernels.grammar.matching import START, follow
+from sampler.kernels.grammar.found import WIDTH
+from sampler.kernels.grammar.matching import BYTES, START, follow
 from sampler.limits import AutomatonLimits
 
 _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "none"
@@ -31,6 +33,8 @@ _FIRST_NUMBERS = {  # state 0 is none and 1 is dead; what is 0 elsewhere means "
 
 
 _BYTES = 256  # of a byte set
+_ALL_BYTES = np.arange(_BYTES, dtype=np.uint8)
+_BYTES_ADDRESS = int(_ALL_BYTES.ctypes.data)
 
 
 class Automaton:
@@ -121,6 +125,10 @@ class Automaton:
                     result = follow(self.address, operation, position, number, size)
         return result
 
+    def after_byte(self, position: int, byte: int) -> int:
+        """The position after one byte; 0 where it cannot come next."""
+        return self.follow(BYTES, position, _BYTES_ADDRESS + byte, 1)
+
     def start(self) -> int:
         """The position at the beginning of a text; 0 if there is no text."""
         return self.follow(START, 0, 0, 0)
@@ -130,6 +138,46 @@ class Automaton:
         if position >> 32:
             return False
         return bool(self._arrays[memory.STATES][position * memory.STATE_SIZE + memory.ACCEPTS])
+
+    @property
+    def trie(self) -> TokenTrie:
+        """The tokens."""
+        return self._tokens.trie
+
+    def compares_items(self, position: int) -> bool:
+        """Whether the items of the innermost array that is open at `position` must be distinct.
+
+        If there are several courses, whether they must be in any.
+        """
+        arrays, bases = self._program.arrays, self._arrays[memory.BASES]
+        while True:
+            found = [arrays[frame] for frame in self._innermost_arrays(position)]
+            base = position >> 32
+            if found or base == 0:
+                return any(found)
+            position = int(bases[2 * base]) << 32 | int(bases[2 * base + 1])
+
+    def _innermost_arrays(self, position: int) -> Iterator[int]:
+        """For each course at `position` the innermost frame that is an array, if there is one."""
+        states, arrays = self._arrays[memory.STATES], self._program.arrays
+        at = (position & memory.LOW_HALF) * memory.STATE_SIZE
+        first = WIDTH * int(states[at + memory.START])
+        end = first + WIDTH * int(states[at + memory.SIZE])
+        for where in self._arrays[memory.CONFIGURATIONS][first:end:WIDTH].tolist():
+            frames = map(self._program.frame_of, self._cells(where))
+            frame = next((frame for frame in frames if frame in arrays), None)
+            if frame is not None:
+                yield frame
+
+    def _cells(self, where: int) -> Iterator[int]:
+        """The cell of a course, and those that it returns to, innermost first."""
+        stacks = self._arrays[memory.STACKS]
+        while True:
+            yield where & memory.LOW_HALF
+            stack = where >> 32
+            if stack == 0:
+                return
+            where = int(stacks[2 * stack])
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:

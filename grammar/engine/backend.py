@@ -1,5 +1,6 @@
 """Grammars compiled to programs of our own automaton."""
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from sampler.grammar.engine.compiled import CompiledGrammar
 from sampler.grammar.engine.program import Op, Program, Spelling
 from sampler.grammar.engine.tokens import TokenTrie
 from sampler.grammar.engine.warmup import compile_kernels
+from sampler.grammar.saving import Origin, read_grammar
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.schema.translate import translate_schema
 from sampler.grammar.text.dfa import text_of
@@ -62,7 +64,7 @@ class NativeBackend:
             program.emit(Op.ACCEPT)
 
         program.declare_frame(write, closes=False)
-        return CompiledGrammar(program, self._tokens)
+        return CompiledGrammar(program, self._tokens, origin=Origin("regex", pattern))
 
     def json_schema(
         self, source: str, options: SchemaOptions, abandoned: Callable[[], bool]
@@ -70,10 +72,22 @@ class NativeBackend:
         """The grammar of the texts that are valid under a schema, canonical JSON."""
         compile_kernels()
         with Budget.of_compile(self._limits, abandoned):
-            program, distinct_keys, warnings = translate_schema(source, options, self._limits)
-            grammar = CompiledGrammar(program, self._tokens, warnings, distinct_keys)
+            translation = translate_schema(source, options, self._limits)
+            grammar = CompiledGrammar(
+                translation.program,
+                self._tokens,
+                translation.warnings,
+                distinct_keys=True,
+                compares_items=translation.compares_items,
+                keys_run_out=translation.keys_run_out,
+                origin=Origin("json_schema", source, options),
+            )
             grammar.write_ahead(_AHEAD_SECONDS)
             return grammar
+
+    def load(self, path: str | os.PathLike[str], registry: object) -> Origin:
+        """What the grammar in a file was compiled from, for this vocabulary."""
+        return read_grammar(path, self._tokens.digest, registry)
 
     @property
     def _tokens(self) -> TokenTrie:

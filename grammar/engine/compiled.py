@@ -8,11 +8,14 @@ from itertools import count
 
 from sampler.errors import GrammarError
 from sampler.grammar.engine.automaton import Automaton
+from sampler.grammar.engine.distinct import DistinctScanner
+from sampler.grammar.engine.graph import dot_of
 from sampler.grammar.engine.keys import KeyScanner
-from sampler.grammar.engine.matcher import GrammarMatcher
+from sampler.grammar.engine.matcher import GrammarMatcher, Scanner
 from sampler.grammar.engine.program import Program
 from sampler.grammar.engine.token_block import TokenBlock
 from sampler.grammar.engine.tokens import TokenTrie
+from sampler.grammar.saving import Origin, write_grammar
 from sampler.limits import AutomatonLimits
 
 _blocks: "weakref.WeakKeyDictionary[TokenTrie, TokenBlock]" = weakref.WeakKeyDictionary()
@@ -31,7 +34,10 @@ class CompiledGrammar:
     token_trie : the tokens of the vocabulary
     warnings : what is only annotated, or narrower than the schema asks for
     distinct_keys : whether no object may have the same key twice (texts are then JSON)
+    compares_items : whether items of arrays must be distinct too
+    keys_run_out : whether an object may have had all keys that begin in some way
     limits : what the automaton may take
+    origin : what it was compiled from
 
     Attributes
     ----------
@@ -52,11 +58,16 @@ class CompiledGrammar:
         token_trie: TokenTrie,
         warnings: Sequence[str] = (),
         distinct_keys: bool = False,
+        compares_items: bool = False,
+        keys_run_out: bool = False,
         limits: AutomatonLimits | None = None,
+        origin: Origin | None = None,
     ) -> None:
+        self._origin = origin
         self.tokens = token_trie
         self.warnings = list(warnings)
         self.distinct_keys = distinct_keys
+        self._compares_items, self._keys_run_out = compares_items, keys_run_out
         self._program = program
         self._block = _block_of(token_trie)
         if self._block.unspelled:
@@ -84,11 +95,44 @@ class CompiledGrammar:
 
     def matcher(self) -> GrammarMatcher:
         """A new matcher at the beginning of the text."""
-        keys = KeyScanner(self._block) if self.distinct_keys else None
         with self.lock:
             if self._automaton.is_half_full:
                 self._begin()  # the matchers that there are keep theirs until they end
-            return GrammarMatcher(self, self._automaton, self._start, keys)
+            scans_keys = self.distinct_keys and not self._keys_run_out
+            keys = KeyScanner(self._block) if scans_keys else None
+            scanner: Scanner | None = keys
+            if self._compares_items or self._keys_run_out:
+                scanner = DistinctScanner(self._automaton, keys)
+            return GrammarMatcher(self, self._automaton, self._start, scanner)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """None; writes a file that `GrammarCompiler.load` makes this grammar of again.
+
+        Raises
+        ------
+        GrammarError : it was not compiled by a GrammarCompiler
+        OSError : the file cannot be written
+        """
+        if self._origin is None:
+            raise GrammarError("only what a GrammarCompiler has compiled can be saved")
+        write_grammar(path, self._origin, self.tokens.digest)
+
+    def to_dot(self, max_positions: int = 200) -> str:
+        """The automaton of all texts, from their beginning on, as a graph for Graphviz.
+
+        A circle is a place in the text, a double one where it may end; what stands at an arrow are
+        the bytes that lead on. That the keys of an object must differ is not seen in it.
+
+        Parameters
+        ----------
+        max_positions : >= 1
+
+        Raises
+        ------
+        GrammarLimitError : there are more positions, as in all grammars that nest without a bound
+        """
+        with self.lock:
+            return dot_of(self._automaton, self._start, max_positions)
 
     @property
     def is_worn(self) -> bool:

@@ -17,6 +17,8 @@ class KeyScanner:
     they are, so that matchers which were forked go on with one scanner. Not thread-safe.
     """
 
+    first = FIRST_PLACE
+
     def __init__(self, tokens: TokenBlock) -> None:
         self._tokens = tokens
         self._block = np.zeros(keys.KEYS_BLOCK_SIZE, np.int64)
@@ -28,15 +30,20 @@ class KeyScanner:
         self._block[keys.USED] = FIRST_PLACE + keys.PLACE_SIZE
         self._grow(np.zeros(_FIRST_WORDS, np.int32))
 
-    def after_token(self, place: int, token_id: int) -> int:
-        """The place after a token (0 <= id < vocabulary); 0 where a key is repeated."""
+    def after_token(self, place: int, token_id: int, before: int, after: int) -> int:
+        """The place after a token (0 <= id < vocabulary); 0 where a key is repeated.
+
+        Between two positions of the automaton, which make no difference here.
+        """
         return self._scan(place, token_id, 0, 0)
 
-    def after_bytes(self, place: int, data: npt.NDArray[np.uint8]) -> int:
+    def after_bytes(self, place: int, data: npt.NDArray[np.uint8], before: int, after: int) -> int:
         """The place after `data` (contiguous); 0 where a key is repeated."""
         return self._scan(place, -1, data.ctypes.data, data.size)
 
-    def forbid_repeated(self, place: int, bitmask: npt.NDArray[np.int32], row: int) -> None:
+    def forbid_repeated(
+        self, place: int, position: int, bitmask: npt.NDArray[np.int32], row: int
+    ) -> None:
         """None; forbids the tokens that repeat a key in row `row` of `bitmask` (contiguous)."""
         while keys.forbid_repeated(self._address, place, bitmask, row) == NO_ROOM:
             self._grow(self._records)

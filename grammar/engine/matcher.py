@@ -2,23 +2,24 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sampler.errors import InvalidParameterError
 from sampler.grammar.bitmask import checked_row, words_per_row
+from sampler.grammar.engine.distinct import DistinctScanner
 from sampler.grammar.engine.keys import KeyScanner
 from sampler.grammar.refusal import Explaining, Reason, reason_for
-from sampler.kernels.grammar.keys import FIRST_PLACE
 from sampler.kernels.grammar.matching import BYTES, FORCED, TOKEN, fill_rows, follow
 
 if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
     from sampler.grammar.engine.compiled import CompiledGrammar
 
-Step = tuple[int, int]  # the position of the automaton, and the place of the scanner of keys
+Scanner = KeyScanner | DistinctScanner
+Step = tuple[int, Any]  # the position of the automaton, and the place of the scanner
 
 ENDED = -1  # the position after an end of sequence
 _INT32 = np.dtype(np.int32)
@@ -41,7 +42,7 @@ class GrammarMatcher(Explaining):
         grammar: "CompiledGrammar",
         automaton: "Automaton",
         start: int,
-        keys: KeyScanner | None,
+        keys: Scanner | None,
     ) -> None:
         self.grammar = grammar
         self._keys = keys
@@ -49,7 +50,7 @@ class GrammarMatcher(Explaining):
         self._address = automaton.address
         self._vocab_size = grammar.tokens.vocab_size
         self._eos = frozenset(grammar.tokens.eos_token_ids)
-        self._steps: list[Step] = [(start, FIRST_PLACE)]
+        self._steps: list[Step] = [(start, 0 if keys is None else keys.first)]
         self._is_shared = False  # whether a fork has the same list
         self._job = array("q", (self._address, start, 0, 0))  # what `fill_rows` is called for
         self._job_address = self._job.buffer_info()[0]
@@ -175,12 +176,12 @@ class GrammarMatcher(Explaining):
             return False
         text = np.frombuffer(bytes(data), np.uint8)
         with self._lock:
-            position = self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
-            if position and self._keys is not None:
-                place = self._keys.after_bytes(place, text)
-        if not position or not place:
+            after = self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
+            if after and self._keys is not None:
+                place = self._keys.after_bytes(place, text, position, after)
+        if not after or (self._keys is not None and not place):
             return False
-        self._append((position, place))
+        self._append((after, place))
         return True
 
     def _refused(self, token_id: int) -> tuple[Reason, bytes]:
@@ -190,7 +191,9 @@ class GrammarMatcher(Explaining):
         reason = reason_for(token_id, data, tokens, self.is_terminated())
         if reason == "bytes" and self._keys is not None:
             heedless = GrammarMatcher(self.grammar, self._automaton, self._steps[-1][0], None)
-            reason = "repeated_key" if heedless.accept_bytes(data) else reason
+            if heedless.accept_bytes(data):
+                compares = isinstance(self._keys, DistinctScanner)
+                reason = "repeated_value" if compares else "repeated_key"
         return reason, data
 
     def rollback(self, n: int) -> None:
@@ -269,13 +272,14 @@ class GrammarMatcher(Explaining):
                     while fill_rows(self._job_address, 1, bitmask, True):
                         self._automaton.serve()
             if self._keys is not None:
-                self._keys.forbid_repeated(step[1], bitmask, row)
+                self._keys.forbid_repeated(step[1], position, bitmask, row)
 
     def forbid_repeated(self, bitmask: npt.NDArray[np.int32], row: int) -> None:
         """None; forbids what would repeat a key in a row that was filled otherwise."""
         if self._keys is not None:
             with self._lock:
-                self._keys.forbid_repeated(self._steps[-1][1], bitmask, row)
+                position, place = self._steps[-1]
+                self._keys.forbid_repeated(place, position, bitmask, row)
 
     def _own(self) -> None:
         """None; the steps are no fork's any more."""
@@ -302,8 +306,8 @@ class GrammarMatcher(Explaining):
             if after < 0:  # what is needed stands in the block; `follow` finds it again
                 after = self._automaton.follow(TOKEN, position, token_id, 0)
             if after and self._keys is not None:
-                place = self._keys.after_token(place, token_id)
-        return (after, place) if after and place else None
+                place = self._keys.after_token(place, token_id, position, after)
+        return (after, place) if after and (place or self._keys is None) else None
 
     def _may_end(self, position: int) -> bool:
         return position == ENDED or self._automaton.accepts(position)

@@ -18,6 +18,7 @@ counters multiply its states.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -39,12 +40,25 @@ class Op(IntEnum):
     SPLIT = 6  # goes on at the next cell, and also at cell n
     CALL = 7  # runs frame n with register 0, then goes on with its own register
     RETURN = 8  # ends the frame
-    COUNT = 9  # adds 1 to the register, which stays at n once it is there
-    AT_LEAST = 10  # ends this course unless the register is >= n
-    BELOW = 11  # ends this course unless the register is < n
+    COUNT = 9  # adds 1 to the count, which stays at its limit; n is of `count_of`, as for the next
+    AT_LEAST = 10  # ends this course unless the count is >= the limit
+    BELOW = 11  # ends this course unless the count is < the limit
     ACCEPT = 12  # the text may end here
     MARK = 13  # ends this course if bit n of the register is set; else sets it
     MARKED = 14  # ends this course unless all bits of `masks[n]` are set in the register
+    UNMARKED = 15  # ends this course if all bits of `masks[n]` are set in the register
+
+
+REGISTER_BITS = 63
+COUNT_SHIFT = 48  # where the width of the count stands in an argument
+
+
+def count_of(limit: int, width: int = REGISTER_BITS) -> int:
+    """The argument of an operation on the count, the `width` lowest bits of the register.
+
+    Bits above it may be marks. 0 <= limit < 2**width, and < 2**48.
+    """
+    return width << COUNT_SHIFT | limit
 
 
 class Spelling(IntEnum):
@@ -87,6 +101,7 @@ class Program:
     frame_starts : the first cell of each frame, or `UNWRITTEN`
     frame_closes : for each frame whether its texts begin with a bracket and end with the matching
         one, so that all courses through it end at the same byte
+    arrays : the frames that are arrays, and whether their items must be distinct
     texts, byte_sets, masks : what the cells refer to; a byte set is ``bytes`` of 256 flags
     """
 
@@ -95,10 +110,12 @@ class Program:
         self.arguments = array("q")
         self.frame_starts = array("i")
         self.frame_closes = array("B")
+        self.arrays: dict[int, bool] = {}
         self.texts: list[Text] = []
         self.byte_sets: list[bytes] = []
         self.masks = array("q")
         self._writers: list[Callable[[], None] | None] = []
+        self._written: tuple[list[int], list[int]] = [], []  # first cells, and their frames
 
     def declare_frame(self, write: Callable[[], None], *, closes: bool) -> int:
         """The index of a new frame; `write` emits its cells, to the last RETURN, when needed."""
@@ -115,6 +132,13 @@ class Program:
             write()
             self.frame_starts[frame] = start
             self._writers[frame] = None
+            self._written[0].append(start)
+            self._written[1].append(frame)
+
+    def frame_of(self, cell: int) -> int:
+        """The frame that a cell was written for."""
+        starts, frames = self._written
+        return frames[bisect_right(starts, cell) - 1]
 
     def emit(self, op: Op, argument: int = 0) -> int:
         """The index of the new cell."""

@@ -7,6 +7,7 @@ grow. They are "plain"; `plain_masks` has them by the number of characters, and 
 of the others.
 """
 
+import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -165,6 +166,14 @@ class TokenTrie:
     def token_bytes(self, token_id: int) -> bytes:
         """The text of `token_id` (0 to `vocab_size` - 1); b"" where it is not text."""
         return self.data[self.starts[token_id] : self.starts[token_id + 1]].tobytes()
+
+    @property
+    def digest(self) -> str:
+        """A hash over the texts of all tokens, their places, and which of them end a sequence."""
+        found = hashlib.sha256(self.data.tobytes())
+        for part in (self.starts, np.array(self.eos_token_ids, np.int64)):
+            found.update(np.ascontiguousarray(part, np.int64).tobytes())
+        return found.hexdigest()
 
     @property
     def nbytes(self) -> int:

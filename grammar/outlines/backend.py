@@ -1,8 +1,10 @@
 """Grammars compiled by outlines-core."""
 
+import os
 from collections.abc import Callable
 from functools import cached_property
 
+from sampler.errors import GrammarError
 from sampler.grammar.budget import Budget
 from sampler.grammar.outlines.compiled import CompiledGrammar
 from sampler.grammar.outlines.distinct_keys import QuotedTokens
@@ -10,6 +12,7 @@ from sampler.grammar.outlines.processes import Processes
 from sampler.grammar.outlines.regex_grammar import Translation, translate_regex
 from sampler.grammar.outlines.schema_grammar import check_options, translate_schema
 from sampler.grammar.outlines.token_tree import TokenTree
+from sampler.grammar.saving import Origin
 from sampler.grammar.schema.options import SchemaOptions
 from sampler.grammar.vocabulary import GrammarVocabulary
 from sampler.limits import Limits
@@ -30,6 +33,10 @@ class OutlinesBackend:
     def check(self, options: SchemaOptions) -> None:
         """None; raises UnsupportedSchemaError for options that are not supported."""
         check_options(options)
+
+    def load(self, path: str | os.PathLike[str], registry: object) -> Origin:
+        """Never; raises GrammarError."""
+        raise GrammarError("the backend 'outlines' loads no grammars")
 
     def regex(self, pattern: str, abandoned: Callable[[], bool]) -> CompiledGrammar:
         """The grammar of what `pattern` matches as a whole."""

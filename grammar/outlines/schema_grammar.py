@@ -51,6 +51,8 @@ def check_options(options: SchemaOptions) -> None:
     Layout(options.whitespace)
     if options.spelling == "free":
         raise UnsupportedSchemaError("'free' is not supported by outlines", "spelling")
+    if options.property_order == "any":
+        raise UnsupportedSchemaError("'any' is not supported by outlines", "property_order")
     if options.registry is not None:
         raise UnsupportedSchemaError("other documents are not supported by outlines", "registry")
 

@@ -2,16 +2,24 @@
 
 Rule of the file: every keyword is either turned into demands, or left to the sheets of containers
 (`Items`, `Members`), or refused by name. Alternatives of ``oneOf`` are joined like those of
-``anyOf`` and noted; that they exclude each other is proven afterwards, because it takes looking
-inside.
+``anyOf``, but for those that are known to overlap; which do is found out afterwards, because it
+takes looking inside.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sampler.errors import GrammarError, GrammarLimitError, UnsupportedSchemaError
 from sampler.grammar.schema.document import Documents, Schema
-from sampler.grammar.schema.keywords import KEYWORDS, NUMERIC, TYPES
+from sampler.grammar.schema.keywords import (
+    ABOUT_ARRAYS,
+    ABOUT_OBJECTS,
+    IN_PLACE,
+    KEYWORDS,
+    NUMERIC,
+    TYPES,
+    is_known,
+)
 from sampler.grammar.schema.merge import (
     EVERYTHING,
     NOTHING,
@@ -26,38 +34,17 @@ from sampler.grammar.schema.merge import (
     meet,
 )
 from sampler.grammar.schema.negate import negation
+from sampler.grammar.schema.unevaluated import (
+    leaves_unevaluated,
+    with_combinations,
+    with_unevaluated,
+    without_notes,
+)
 from sampler.grammar.text.numbers import Bound, exact
 from sampler.grammar.text.numbers import Numbers as Interval
 
-# Keywords that apply other schemas to the same value; "oneOf" and "not" among them.
-IN_PLACE = frozenset(
-    [
-        "$ref",
-        "$dynamicRef",
-        "$recursiveRef",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "not",
-        "if",
-        "dependencies",
-        "dependentRequired",
-        "dependentSchemas",
-    ]
-)
-ABOUT_ARRAYS = frozenset(
-    ["items", "prefixItems", "additionalItems", "contains", "uniqueItems", "unevaluatedItems"]
-)
-ABOUT_OBJECTS = frozenset(
-    [
-        "properties",
-        "patternProperties",
-        "additionalProperties",
-        "propertyNames",
-        "unevaluatedProperties",
-    ]
-)
-
+Overlaps = Mapping[Schema, Sequence[tuple[int, int]]]
+_Conjuncts = Iterator[Callable[[], Union]]
 _ASSERTIONS = frozenset(KEYWORDS) - {"$defs", "definitions"}
 
 
@@ -69,6 +56,7 @@ class Demands:
     documents : where the schemas stand
     allows : evaluates a value under a schema
     formats : the names of the formats that are enforced
+    overlaps : of ``oneOf`` the pairs of alternatives that may hold together
 
     Attributes
     ----------
@@ -80,29 +68,33 @@ class Demands:
         documents: Documents,
         allows: Callable[[Schema, Any], bool],
         formats: frozenset[str],
+        overlaps: Overlaps,
     ) -> None:
         self._documents = documents
         self._allows = allows
         self._formats = formats
-        self._known: dict[Schema, Union | None] = {}
-        self.exclusive: list[Schema] = []
+        self._overlaps = overlaps
+        self._known: dict[tuple[Schema, bool], Union | None] = {}
+        self._negations: dict[Schema, Union] = {}
+        self.exclusive: dict[Schema, None] = {}
 
-    def of(self, schema: Schema) -> Union:
-        """What `schema` demands.
+    def of(self, schema: Schema, notes: bool = False) -> Union:
+        """What `schema` demands; with `notes` it is said which sheets evaluate members.
 
         Raises
         ------
         UnsupportedSchemaError : a keyword that cannot be enforced
         GrammarError : a reference that leads back to itself without a property or item between
         """
-        if schema not in self._known:
-            self._known[schema] = None
+        key = schema, notes
+        if key not in self._known:
+            self._known[key] = None
             try:
-                self._known[schema] = self._new(schema)
+                self._known[key] = self._new(schema, notes)
             finally:
-                if self._known[schema] is None:
-                    del self._known[schema]
-        demands = self._known[schema]
+                if self._known[key] is None:
+                    del self._known[key]
+        demands = self._known[key]
         if demands is None:
             raise GrammarError(f"a reference at {schema.pointer!r} leads to itself")
         return demands
@@ -134,92 +126,120 @@ class Demands:
         )
         return Union(every.atoms, every.numbers, every.strings, every.arrays, every.objects, valid)
 
-    def _new(self, schema: Schema) -> Union:
+    def _new(self, schema: Schema, notes: bool) -> Union:
         keywords = schema.keywords
         if isinstance(keywords, bool):
             return EVERYTHING if keywords else NOTHING
-        in_place = [word for word in keywords if word in IN_PLACE and _is_known(word, schema)]
+        in_place = [word for word in keywords if word in IN_PLACE and is_known(word, schema.draft)]
         listed = [word for word in ("enum", "const") if word in keywords]
-        if not in_place and not listed:
-            return self._own(schema)
-        if len(_ASSERTIONS & keywords.keys()) == len(listed) == 1 and _is_known(listed[0], schema):
+        asks = leaves_unevaluated(schema)
+        if not (in_place or listed or asks):
+            return self._own(schema, notes)
+        if len(_ASSERTIONS & keywords.keys()) == len(listed) == 1 and is_known(
+            listed[0], schema.draft
+        ):
             return _listed(keywords, listed[0])
-        return self.together((schema,), _Pieces(self._pieces(schema, in_place)))
+        pieces = _Pieces(self._pieces(schema, in_place, notes or asks))
+        union = self.together((schema,), pieces)
+        if asks:
+            union = with_unevaluated(self._documents, schema, union)
+        return union if notes or not asks else without_notes(union)
 
-    def _pieces(self, schema: Schema, in_place: list[str]) -> Iterator[Callable[[], Union]]:
+    def _pieces(
+        self, schema: Schema, in_place: list[str], notes: bool
+    ) -> Iterator[Callable[[], Union]]:
         """The conjuncts, in the order in which they stand: that of the properties."""
         keywords = schema.keywords
         assert isinstance(keywords, dict)
         if "$ref" in keywords and schema.draft <= 7:
-            yield lambda: self.of(self._documents.resolve(schema, "$ref"))
+            yield from self._reference(schema, "$ref", notes)
             return
         for word in ("enum", "const"):
-            if word in keywords and _is_known(word, schema):
+            if word in keywords and is_known(word, schema.draft):
                 yield lambda word=word: _listed(keywords, word)  # type: ignore[misc]
         if "properties" not in keywords:
-            yield lambda: self._own(schema)
+            yield lambda: self._own(schema, notes)
         for word in keywords:
             if word == "properties":
-                yield lambda: self._own(schema)
+                yield lambda: self._own(schema, notes)
             elif word in in_place:
-                yield from _IN_PLACE[word](self, schema, keywords[word])
+                yield from _IN_PLACE[word](self, schema, word, notes)
 
-    # The keywords that apply schemas in place: (schema, value of the keyword) -> conjuncts.
+    # The keywords that apply schemas in place: (schema, keyword, with notes) -> conjuncts.
 
-    def _reference(self, schema: Schema, given: str) -> Iterator[Callable[[], Union]]:
-        yield lambda: self.of(self._documents.resolve(schema, "$ref"))
+    def _reference(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        yield lambda: self.of(self._documents.resolve(schema, word), notes)
 
-    def _dynamic_reference(self, schema: Schema, given: str) -> Iterator[Callable[[], Union]]:
-        yield lambda: self.of(self._documents.resolve_dynamic(schema))
+    def _dynamic_reference(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        yield lambda: self.of(self._documents.resolve_dynamic(schema), notes)
 
-    def _all_of(self, schema: Schema, given: list[Any]) -> Iterator[Callable[[], Union]]:
-        for part in given:
-            yield lambda part=part: self.of(self._documents.place(part))  # type: ignore[misc]
+    def _all_of(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        for part in schema.get(word):
+            yield lambda part=part: self._part(part, notes)  # type: ignore[misc]
 
-    def _any_of(self, schema: Schema, given: list[Any]) -> Iterator[Callable[[], Union]]:
-        yield lambda: join(self.of(self._documents.place(part)) for part in given)
+    def _any_of(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        def any_of() -> Union:
+            unions = [self._part(part, notes) for part in schema.get(word)]
+            return join(with_combinations(schema, unions) if notes else unions)
 
-    def _one_of(self, schema: Schema, given: list[Any]) -> Iterator[Callable[[], Union]]:
+        yield any_of
+
+    def _one_of(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        given = schema.get(word)
         if len(given) > 1:
-            self.exclusive.append(schema)
-        return self._any_of(schema, given)
+            self.exclusive[schema] = None
+        alternatives = list(given)
+        for one, other in self._overlaps.get(schema, ()):
+            for index, excluded in ((one, other), (other, one)):
+                without = self._documents.negated(given[excluded], schema)
+                alternatives[index] = {"allOf": [alternatives[index], without]}
 
-    def _not(self, schema: Schema, given: Any) -> Iterator[Callable[[], Union]]:
-        yield lambda: self._negated(schema, self._documents.place(given))
+        def one_of() -> Union:
+            return join(self.of(self._made(part, schema), notes) for part in alternatives)
 
-    def _negated(self, schema: Schema, negated: Schema) -> Union:
-        pieces = negation(self._documents, schema, negated, self._formats)
-        return join(
-            [
-                piece if isinstance(piece, Union) else self.of(self._made(piece, schema))
-                for piece in pieces
+        yield one_of
+
+    def _not(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        yield lambda: self._negated(self._documents.place(schema.get(word)))
+
+    def _negated(self, negated: Schema) -> Union:
+        if negated not in self._negations:
+            violations = [
+                violation
+                if isinstance(violation, Union)
+                else self.of(self._made(violation, negated))
+                for violation in negation(self._documents, negated, self._formats)
             ]
-        )
+            self._negations[negated] = join(violations)
+        return self._negations[negated]
 
-    def _if(self, schema: Schema, given: Any) -> Iterator[Callable[[], Union]]:
-        keywords = schema.keywords
-        assert isinstance(keywords, dict)
-        yes, no = keywords.get("then", True), keywords.get("else", True)
-        if yes not in (True, {}) or no not in (True, {}):
-            made = {"anyOf": [{"allOf": [given, yes]}, {"allOf": [{"not": given}, no]}]}
-            yield lambda: self.of(self._made(made, schema))
+    def _if(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        given, yes, no = schema.get(word), schema.get("then", True), schema.get("else", True)
+        if yes not in (True, {}) or no not in (True, {}) or notes:
+            opposite = self._documents.negated(given, schema)
+            made = [{"allOf": [given, yes]}, {"allOf": [opposite, no]}]
+            yield lambda: join(self.of(self._made(part, schema), notes) for part in made)
 
-    def _dependencies(self, schema: Schema, given: dict[str, Any]) -> Iterator[Callable[[], Union]]:
-        for name, part in given.items():
+    def _dependencies(self, schema: Schema, word: str, notes: bool) -> _Conjuncts:
+        for name, part in schema.get(word).items():
             if part in (True, {}, []):
                 continue
             lacks = {"properties": {name: False}}
             has = {"required": [name, *part]} if isinstance(part, list) else {"required": [name]}
             options = [lacks, has if isinstance(part, list) else {"allOf": [has, part]}]
-            made = self._made({"anyOf": options}, schema)
-            yield lambda made=made: self.of(made)  # type: ignore[misc]
+            yield lambda options=options: join(  # type: ignore[misc]
+                self.of(self._made(option, schema), notes) for option in options
+            )
 
-    def _made(self, keywords: dict[str, Any], like: Schema) -> Schema:
+    def _part(self, part: Any, notes: bool) -> Union:
+        return self.of(self._documents.place(part), notes)
+
+    def _made(self, keywords: dict[str, Any] | bool, like: Schema) -> Schema:
         return self._documents.made(keywords, like)
 
     # The keywords about the value itself.
 
-    def _own(self, schema: Schema) -> Union:
+    def _own(self, schema: Schema, notes: bool) -> Union:
         keywords = schema.keywords
         assert isinstance(keywords, dict)
         given = keywords.get("type", TYPES)
@@ -230,8 +250,8 @@ class Demands:
             frozenset(atoms | {True, False} if "boolean" in types else atoms),
             (numbers_under(schema, "number" not in types),) if numeric else (),
             (self._strings(schema, keywords),) if "string" in types else (),
-            (_items(schema, keywords),) if "array" in types else (),
-            (_members(schema, keywords),) if "object" in types else (),
+            (_items(schema, keywords, notes),) if "array" in types else (),
+            (_members(schema, keywords, notes),) if "object" in types else (),
         )
 
     def _strings(self, schema: Schema, keywords: dict[str, Any]) -> Strings:
@@ -273,11 +293,6 @@ def _listed(keywords: dict[str, Any], word: str) -> Union:
     return Union(constants=tuple(dict.fromkeys(map(Constant.of, values))))
 
 
-def _is_known(word: str, schema: Schema) -> bool:
-    known = KEYWORDS[word]
-    return known.since <= schema.draft <= known.until
-
-
 def numbers_under(schema: Schema, is_integer: bool) -> Numbers:
     """The numbers that the keywords of `schema` itself allow."""
     keywords = schema.keywords
@@ -309,15 +324,17 @@ def _excluding(keywords: dict[str, Any], word: str) -> Bound | None:
     return None if limit is None or isinstance(limit, bool) else Bound(exact(limit), True)
 
 
-def _items(schema: Schema, keywords: dict[str, Any]) -> Items:
+def _items(schema: Schema, keywords: dict[str, Any], notes: bool) -> Items:
     named = () if ABOUT_ARRAYS.isdisjoint(keywords) else (schema,)
-    return Items(named, *_window(keywords, "Items"))
+    noted = named if notes and not schema.is_made else ()
+    return Items(named, *_window(keywords, "Items"), noted=noted)
 
 
-def _members(schema: Schema, keywords: dict[str, Any]) -> Members:
+def _members(schema: Schema, keywords: dict[str, Any], notes: bool) -> Members:
     named = () if ABOUT_OBJECTS.isdisjoint(keywords) else (schema,)
     required = tuple(dict.fromkeys(keywords.get("required", ())))
-    return Members(named, required, *_window(keywords, "Properties"))
+    noted = named if notes and not schema.is_made else ()
+    return Members(named, required, *_window(keywords, "Properties"), noted=noted)
 
 
 def _window(keywords: dict[str, Any], what: str) -> tuple[int, int | None]:
@@ -328,7 +345,7 @@ def _window(keywords: dict[str, Any], what: str) -> tuple[int, int | None]:
     return least, None if most is None or most > _MOST_COUNTED else int(most)
 
 
-_IN_PLACE: dict[str, Callable[[Demands, Schema, Any], Iterator[Callable[[], Union]]]] = {
+_IN_PLACE: dict[str, Callable[[Demands, Schema, str, bool], _Conjuncts]] = {
     "$ref": Demands._reference,
     "$dynamicRef": Demands._dynamic_reference,
     "$recursiveRef": Demands._dynamic_reference,

@@ -8,7 +8,7 @@ meta-schemas that come along; never over the network.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -42,12 +42,14 @@ class Schema:
     pointer : where it stands, as a JSON pointer (RFC 6901); "" is the root
     draft : 4, 6, 7, 2019 or 2020
     base : the URI that its references are relative to
+    is_made : whether it stands in no document
     """
 
     keywords: dict[str, Any] | bool
     pointer: str
     draft: int = LATEST
     base: str = ""
+    is_made: bool = False
 
     def get(self, word: str, default: Any = None) -> Any:
         """The value of the keyword `word`, or `default`."""
@@ -85,6 +87,7 @@ class Documents:
     patterns : regular expressions of strings, with the pointer of one keyword each
     numeric : the schemas that say something of numbers
     references : the schemas that have a `$ref`; following them may add some
+    alternatives : those that have a `oneOf`
     unknown : pointers of keywords that the draft does not know
     drafts : those of the schemas that have been read
 
@@ -102,11 +105,14 @@ class Documents:
         self._dynamic: dict[str, int] = {}
         self._resolved: dict[tuple[str, str], Schema] = {}
         self._kept: list[Any] = []  # so that ids stay their own
+        self._opposites: dict[int, Any] = {}
+        self._made: dict[tuple[str, int, int, str], Schema] = {}
         self.used: set[str] = set()
         self.formats: dict[str, list[str]] = {}
         self.patterns: dict[str, str] = {}
         self.numeric: list[Schema] = []
         self.references: list[Schema] = []
+        self.alternatives: list[Schema] = []
         self.unknown: list[str] = []
         self.drafts: set[int] = set()
         self._read(root, "", _draft(root, LATEST), "")
@@ -118,22 +124,60 @@ class Documents:
             return TRUE
         return FALSE if keywords is False else self._places[id(keywords)]
 
-    def made(self, keywords: dict[str, Any], like: Schema) -> Schema:
+    def made(self, keywords: dict[str, Any] | bool, like: Schema) -> Schema:
         """A schema that stands in no document; messages place all of it where `like` stands.
 
         What is not new in it, parts of documents, keeps its place.
         """
+        if isinstance(keywords, bool) or id(keywords) in self._places:
+            return self.place(keywords)
         self._kept.append(keywords)
         waiting: list[Any] = [keywords]
         while waiting:
             new = waiting.pop()
             if isinstance(new, dict) and id(new) not in self._places:
-                self._places[id(new)] = Schema(new, like.pointer, like.draft, like.base)
+                place = Schema(new, like.pointer, like.draft, like.base, is_made=True)
+                self._places[id(new)] = place
                 for word, value in new.items():
                     if word in KEYWORDS and KEYWORDS[word].form in _INSIDE:
                         inside = _schemas_inside(KEYWORDS[word].form, value, "")
                         waiting.extend(part for part, _ in inside)
         return self._places[id(keywords)]
+
+    def made_once(self, keywords: dict[str, Any], like: Schema) -> Schema:
+        """As `made`, but the same schema for the same property under the same schema."""
+        ((name, part),) = keywords["properties"].items()
+        key = name, id(part), like.draft, like.base
+        if key not in self._made:
+            self._made[key] = self.made(keywords, like)
+        return self._made[key]
+
+    def negated(self, keywords: Any, like: Schema) -> Any:
+        """The schema of what is not valid under `keywords`, a part of a document or made.
+
+        The same one for the same part, so that the negation of a recursive schema ends; and the
+        negation of a negation is the part itself.
+        """
+        if isinstance(keywords, bool):
+            return not keywords
+        passed: set[int] = set()
+        while "$ref" in keywords and len(keywords) == 1 and id(keywords) not in passed:
+            passed.add(id(keywords))  # the negation of what is meant
+            keywords = self.resolve(self._places.get(id(keywords), like), "$ref").keywords
+            if isinstance(keywords, bool):
+                return not keywords
+        if id(keywords) not in self._opposites:
+            opposite = {"not": keywords}
+            self._opposites[id(keywords)] = opposite
+            self._opposites[id(opposite)] = keywords
+            self.made(opposite, self._places.get(id(keywords), like))
+        return self._opposites[id(keywords)]
+
+    def are_opposite(self, schemas: Iterable[Schema]) -> bool:
+        """Whether one of `schemas` is known as the negation of another one."""
+        known = self._opposites
+        opposites = {id(known[id(s.keywords)]) for s in schemas if id(s.keywords) in known}
+        return bool(opposites) and any(id(s.keywords) in opposites for s in schemas)
 
     def _read(self, root: Any, pointer: str, draft: int, base: str) -> None:
         """None; checks and places `root` and every schema inside of it."""
@@ -209,6 +253,8 @@ class Documents:
                 self.patterns.setdefault(value, schema.where(word))
             elif word == "$ref":
                 self.references.append(schema)
+            if word == "oneOf":
+                self.alternatives.append(schema)
 
     def resolve(self, schema: Schema, keyword: str) -> Schema:
         """The schema that the reference `keyword` of `schema` leads to.

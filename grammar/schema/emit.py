@@ -15,12 +15,19 @@ from itertools import pairwise
 from typing import Protocol
 
 from sampler.grammar.engine.program import Op, Program, Spelling, Text
-from sampler.grammar.schema.emit_arrays import write_array
+from sampler.grammar.schema.emit_any_order import write_object_in_any_order
+from sampler.grammar.schema.emit_arrays import write_array, write_counted_array
 from sampler.grammar.schema.emit_objects import write_object
 from sampler.grammar.schema.emit_unions import write_union
 from sampler.grammar.schema.emit_words import emit_characters, emit_words
 from sampler.grammar.schema.layout import ENDLESS, Gap, Layout
-from sampler.grammar.schema.shapes import ArrayShape, Node, ObjectShape, Value
+from sampler.grammar.schema.shapes import (
+    ArrayShape,
+    CountedArrayShape,
+    Node,
+    ObjectShape,
+    Value,
+)
 
 _SPACES = bytes(byte in b" \t\n\r" for byte in range(256))
 _FEW_CHARACTERS = 64  # of constants that stand in place; more of them are a frame
@@ -37,14 +44,18 @@ class ValuesOfNodes(Protocol):
         """What the values under `node` look like; the same object for the same node."""
 
 
-def write_program(values: ValuesOfNodes, layout: Layout, spelling: Spelling) -> Program:
+def write_program(
+    values: ValuesOfNodes, layout: Layout, spelling: Spelling, *, in_any_order: bool = False
+) -> Program:
     """The program of the texts of ``values.root``; of its frames only the root is declared.
+
+    `in_any_order` says whether the properties of an object may be.
 
     Raises
     ------
     GrammarError : whatever `values` raises, also later when a frame is written
     """
-    return Writer(values, layout, spelling).program
+    return Writer(values, layout, spelling, in_any_order).program
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,15 @@ class Writer:
     layout : the gaps
     """
 
-    def __init__(self, values: ValuesOfNodes, layout: Layout, spelling: Spelling) -> None:
+    def __init__(
+        self,
+        values: ValuesOfNodes,
+        layout: Layout,
+        spelling: Spelling,
+        in_any_order: bool = False,
+    ) -> None:
         self._values = values
+        self._in_any_order = in_any_order
         self._spelling = spelling
         self.layout = replace(layout, is_endless=spelling == Spelling.FREE)
         self.program = Program()
@@ -139,6 +157,11 @@ class Writer:
         key = "value", node, level if self.layout.depends_on_level else 0
         write = partial(self._write_value, node, level)
         self.program.emit(Op.CALL, self._frame(key, write, closes=False))
+
+    def go_on(self, key: Hashable, write: Callable[[], None]) -> None:
+        """None; cells that go on to the end of this frame as `write` writes it, if it is new."""
+        self.program.emit(Op.CALL, self._frame(key, write, closes=False))
+        self.program.emit(Op.RETURN)
 
     def any_part(self, parts: Parts) -> None:
         """None; cells that take one of `parts`."""
@@ -213,9 +236,13 @@ class Writer:
         others = list[tuple[Op, int]]()
         if value.words or value.texts:
             frames.append(('"', self._string(value.words, value.texts)))
-        if value.arrays:
-            write = partial(self._write_containers, value.arrays, level)
-            frames.append(("[", self._frame((value.arrays, level), write)))
+        for is_distinct in (False, True):
+            arrays = tuple(shape for shape in value.arrays if shape.is_distinct == is_distinct)
+            if arrays:
+                write = partial(self._write_containers, arrays, level)
+                frame = self._frame((arrays, level), write)
+                self.program.arrays[frame] = is_distinct
+                frames.append(("[", frame))
         if value.objects:
             write = partial(self._write_containers, value.objects, level)
             frames.append(("{", self._frame((value.objects, level), write)))
@@ -240,14 +267,21 @@ class Writer:
         self.gap(self.layout.outside)
         self.program.emit(Op.ACCEPT)
 
-    def _write_containers(self, shapes: tuple[ArrayShape | ObjectShape, ...], level: int) -> None:
+    def _write_containers(
+        self, shapes: tuple[ArrayShape | CountedArrayShape | ObjectShape, ...], level: int
+    ) -> None:
         objects = tuple(shape for shape in shapes if isinstance(shape, ObjectShape))
-        if len(objects) > 1 and write_union(self, objects, level):
+        may_merge = len(objects) > 1 and not self._in_any_order
+        if may_merge and write_union(self, objects, level):
             return
         for index, shape in enumerate(shapes, start=1):
             split = self.program.emit(Op.SPLIT) if index < len(shapes) else None
             if isinstance(shape, ArrayShape):
                 write_array(self, shape, level)
+            elif isinstance(shape, CountedArrayShape):
+                write_counted_array(self, shape, level)
+            elif self._in_any_order:
+                write_object_in_any_order(self, shape, level)
             else:
                 write_object(self, shape, level)
             if split is not None:

@@ -1,11 +1,17 @@
-"""The cells of an array: the first items by their place, the others in a loop that counts."""
+"""The cells of an array: the first items by their place, the others in a loop that counts.
+
+Where certain items are counted, each state of `counted_arrays` is a frame that goes on at another
+one, so that only those are written that a text comes to.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sampler.grammar.engine.program import Op
-from sampler.grammar.schema.shapes import ArrayShape, Node
+from sampler.grammar.engine.program import Op, count_of
+from sampler.grammar.schema.counted_arrays import Progress, after, live_states, may_end, options_at
+from sampler.grammar.schema.shapes import ArrayShape, CountedArrayShape, Node
 
 if TYPE_CHECKING:
     from sampler.grammar.schema.emit import Writer
@@ -66,13 +72,48 @@ def _write_rest(writer: Writer, shape: ArrayShape, node: Node, level: int) -> No
         program.point(into, program.end)
         writer.value(node, level + 1)
     if counts:
-        program.emit(Op.COUNT, max(least, most or 0))
+        program.emit(Op.COUNT, count_of(max(least, most or 0)))
     if most != 1:
         end = program.emit(Op.SPLIT)
         if most is not None:
-            program.emit(Op.BELOW, most)
+            program.emit(Op.BELOW, count_of(most))
         writer.comma()
         program.emit(Op.JUMP, loop)
         program.point(end, program.end)
     if least > 1:
-        program.emit(Op.AT_LEAST, least)
+        program.emit(Op.AT_LEAST, count_of(least))
+
+
+def write_counted_array(writer: Writer, shape: CountedArrayShape, level: int) -> None:
+    """None; cells of the arrays of `shape` from behind the bracket on, to a RETURN."""
+    live = live_states(shape)
+
+    def write(at: Progress) -> None:
+        program, layout = writer.program, writer.layout
+        is_first = at.items == 0
+        followings: dict[Progress, list[Node]] = {}
+        for option in options_at(shape, at):
+            following = after(shape, at, option)
+            if following in live:
+                followings.setdefault(following, []).append(option.node)
+        if may_end(shape, at):
+            onward = program.emit(Op.SPLIT) if followings else None
+            writer.gap(layout.empty if is_first else layout.closing(level))
+            program.emit(Op.BYTE, ord("]"))
+            program.emit(Op.RETURN)
+            writer.point([] if onward is None else [onward])
+        if not followings:
+            return
+        if is_first:
+            writer.gap(layout.opening(level))
+        else:
+            writer.comma()
+            writer.gap(layout.after_comma(level))
+        ways = [(node, at) for at, nodes in followings.items() for node in dict.fromkeys(nodes)]
+        for number, (node, following) in enumerate(ways, start=1):
+            other = program.emit(Op.SPLIT) if number < len(ways) else None
+            writer.value(node, level + 1)
+            writer.go_on(("items", shape, following, level), partial(write, following))
+            writer.point([] if other is None else [other])
+
+    write(Progress(0, (0,) * len(shape.limits)))

@@ -34,9 +34,11 @@ class Edge(NamedTuple):
 def write_union(writer: Writer, shapes: tuple[ObjectShape, ...], level: int) -> bool:
     """Whether the objects of `shapes` were written, from behind the bracket on, to a RETURN.
 
-    False if a shape bounds the number of properties, or they have too little in common.
+    False if a shape counts its members, or they have too little in common.
     """
     if any(shape.min_properties or shape.max_properties is not None for shape in shapes):
+        return False
+    if any(shape.wanted for shape in shapes):
         return False
     union = _Union(writer, shapes, level)
     if union.explore():

@@ -1,12 +1,12 @@
 """Whether a value is valid under a schema: for the constants that schemas list."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sampler.errors import GrammarError, UnsupportedSchemaError
+from sampler.errors import GrammarError
 from sampler.grammar.budget import check_time
 from sampler.grammar.schema.document import Documents, Schema
-from sampler.grammar.schema.keywords import KEYWORDS
+from sampler.grammar.schema.keywords import IN_PLACE, LATEST, is_known
 from sampler.grammar.schema.merge import Condition, json_key
 from sampler.grammar.text.numbers import exact
 
@@ -32,7 +32,7 @@ class Evaluator:
 
         Raises
         ------
-        UnsupportedSchemaError : a keyword whose meaning is not supported even for single values
+        UnsupportedSchemaError : a format that the value may have or not
         GrammarError : a reference that leads to itself
         GrammarLimitError : the time is over
         """
@@ -52,10 +52,8 @@ class Evaluator:
             check = _CHECKS.get(word)
             if check is None or not isinstance(value, check[0]):
                 continue
-            known = KEYWORDS[word]
-            if not known.since <= schema.draft <= known.until or (
-                isinstance(value, bool) and (check[0] is _NUMBER)
-            ):
+            is_number = check[0] is not _NUMBER or not isinstance(value, bool)
+            if not is_number or not is_known(word, schema.draft):
                 continue
             if not check[1](self, schema, given, value):
                 return False
@@ -187,13 +185,66 @@ class Evaluator:
     def _unique_items(self, schema: Schema, given: bool, value: list[Any]) -> bool:
         return not given or len(set(map(json_key, value))) == len(value)
 
-    def _unevaluated(self, schema: Schema, given: Any, value: Any) -> bool:
-        if given is True or given == {} or not value:
-            return True
-        for word in ("unevaluatedProperties", "unevaluatedItems"):
-            if schema.get(word) is given:
-                break
-        raise UnsupportedSchemaError("not supported beside enum or const", word, schema.where(word))
+    def _unevaluated_properties(self, schema: Schema, given: Any, value: dict[str, Any]) -> bool:
+        seen = self._evaluated(schema, value, "unevaluatedProperties")
+        return all(self._inner(given, value[name]) for name in value if name not in seen)
+
+    def _unevaluated_items(self, schema: Schema, given: Any, value: list[Any]) -> bool:
+        seen = self._evaluated(schema, value, "unevaluatedItems")
+        return all(self._inner(given, item) for i, item in enumerate(value) if i not in seen)
+
+    def _evaluated(self, schema: Schema, value: Any, asking: str = "") -> set[Any]:
+        """The names or indices of members of which `schema`, where it holds, says something.
+
+        The keyword `asking` of `schema` itself is left aside.
+        """
+        keywords = schema.keywords
+        if isinstance(keywords, bool):
+            return set()
+        seen = set[Any]()
+        for word in keywords:
+            if word == asking or not is_known(word, schema.draft):
+                continue
+            if word in IN_PLACE:
+                for part in self._parts_that_hold(schema, word, value):
+                    seen |= self._evaluated(part, value)
+            elif isinstance(value, dict) and word in _ALL_PROPERTIES:
+                return set(value)
+            elif isinstance(value, dict) and word == "properties":
+                seen |= keywords[word].keys() & value.keys()
+            elif isinstance(value, dict) and word == "patternProperties":
+                patterns = [_key_pattern(schema, pattern) for pattern in keywords[word]]
+                seen |= {name for name in value if any(self._matches(p, name) for p in patterns)}
+            elif isinstance(value, list):
+                seen |= self._evaluated_items(schema, word, value)
+        return seen
+
+    def _evaluated_items(self, schema: Schema, word: str, value: list[Any]) -> set[int]:
+        given = schema.get(word)
+        if word == "prefixItems" or (word == "items" and isinstance(given, list)):
+            return set(range(len(given)))
+        if word == "contains" and schema.draft == LATEST:
+            return {index for index, item in enumerate(value) if self._inner(given, item)}
+        is_rest = word != "additionalItems" or isinstance(schema.get("items"), list)
+        return set(range(len(value))) if word in _ALL_ITEMS and is_rest else set()
+
+    def _parts_that_hold(self, schema: Schema, word: str, value: Any) -> Iterator[Schema]:
+        """The schemas that the keyword `word` applies to `value` itself, if they hold."""
+        given, place = schema.get(word), self._documents.place
+        if word == "$ref":
+            yield self._documents.resolve(schema, word)
+        elif word in ("$dynamicRef", "$recursiveRef"):
+            yield self._documents.resolve_dynamic(schema)
+        elif word == "if":
+            holds = self._inner(given, value)
+            if holds:
+                yield place(given)
+            yield place(schema.get("then" if holds else "else", True))
+        elif word == "dependentSchemas":
+            if isinstance(value, dict):
+                yield from (place(part) for name, part in given.items() if name in value)
+        elif word in ("allOf", "anyOf", "oneOf"):
+            yield from (place(part) for part in given if self._inner(part, value))
 
 
 def _key_pattern(schema: Schema, pattern: str) -> Condition:
@@ -208,6 +259,8 @@ def _is_type(value: Any, name: str, draft: int) -> bool:
     return isinstance(value, _TYPES[name])
 
 
+_ALL_PROPERTIES = frozenset(["additionalProperties", "unevaluatedProperties"])
+_ALL_ITEMS = frozenset(["items", "additionalItems", "unevaluatedItems"])
 _NUMBER = (int, float)
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "null": type(None),
@@ -250,7 +303,7 @@ _CHECKS: Mapping[str, _Check] = {
     "dependentSchemas": (dict, Evaluator._dependencies),
     "minProperties": (dict, lambda self, schema, given, value: len(value) >= given),
     "maxProperties": (dict, lambda self, schema, given, value: len(value) <= given),
-    "unevaluatedProperties": (dict, Evaluator._unevaluated),
+    "unevaluatedProperties": (dict, Evaluator._unevaluated_properties),
     "prefixItems": (list, Evaluator._prefix_items),
     "items": (list, Evaluator._items),
     "additionalItems": (list, Evaluator._additional_items),
@@ -258,5 +311,5 @@ _CHECKS: Mapping[str, _Check] = {
     "maxItems": (list, lambda self, schema, given, value: len(value) <= given),
     "contains": (list, Evaluator._contains),
     "uniqueItems": (list, Evaluator._unique_items),
-    "unevaluatedItems": (list, Evaluator._unevaluated),
+    "unevaluatedItems": (list, Evaluator._unevaluated_items),
 }

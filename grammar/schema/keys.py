@@ -4,34 +4,37 @@ The keys that are not named are parted into classes by the patterns that they ma
 class are under the same schemas, so a class has one node, and no key is in two classes.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampler.errors import GrammarLimitError, UnsupportedSchemaError
-from sampler.grammar.schema.demands import IN_PLACE
+from sampler.errors import GrammarLimitError
 from sampler.grammar.schema.document import Documents, Schema
-from sampler.grammar.schema.merge import Condition, Members
+from sampler.grammar.schema.merge import Condition, Members, Some
 from sampler.grammar.schema.nodes import Nodes
 from sampler.grammar.schema.shapes import Node, Property
 from sampler.grammar.schema.texts import Texts
+from sampler.grammar.schema.unevaluated import leaves_unevaluated
 from sampler.grammar.text.terms import Term
 
 MAX_CLASSES = 128  # of the keys of one object
+
+Plain = tuple[dict[str, Any], Schema]
+Kind = str | Some  # a pattern, or a member whose name is said by a schema
 
 
 @dataclass(frozen=True, slots=True)
 class FreeKeys:
     """A class of free keys: which ones, and the node of their values.
 
-    `is_open` is set for all keys but some words; else a keyword says which, and where.
+    `is_open` is set for all keys but some words. `some` are those members that an object must have
+    which can be of this class.
     """
 
     term: Term
     node: Node
     is_open: bool
-    keyword: str
-    where: str
+    some: frozenset[Some] = frozenset()
 
 
 class Keys:
@@ -57,6 +60,7 @@ class Keys:
         self._texts = texts
         self._allows_name = allows_name
         self._names_term = names_term
+        self._plain: dict[Schema, Plain | None] = {}
 
     def named(self, members: Members) -> Iterator[Property]:
         """The properties with a name, as they are written; some of their nodes may be empty."""
@@ -82,29 +86,57 @@ class Keys:
             names = _property_names(sheet)
             if names is not None and not self._allows_name(self._documents.place(names), name):
                 return self._nodes.nothing
-        return self._nodes.of(
-            self._documents.place(part)
-            for sheet in members.sheets
-            for part in _parts(sheet, name, self._matching(sheet, name))
-        )
+        place, schemas = self._documents.place, list[Schema]()
+        for sheet in members.sheets:
+            plain = self._plain_of(sheet)
+            if plain is None:
+                schemas.extend(map(place, _parts(sheet, name, self._matching(sheet, name))))
+            elif name in plain[0]:
+                schemas.append(place(plain[0][name]))
+            else:
+                schemas.append(plain[1])
+        return self._nodes.of(schemas)
 
-    def _matching(self, sheet: Schema, name: str) -> Container[str]:
+    def _plain_of(self, sheet: Schema) -> Plain | None:
+        """What a sheet says of properties, and of those without a name; None if it has patterns."""
+        if sheet not in self._plain:
+            is_plain = not sheet.get("patternProperties")
+            others = self._documents.place(_additional(sheet))
+            self._plain[sheet] = (sheet.get("properties", {}), others) if is_plain else None
+        return self._plain[sheet]
+
+    def _matching(self, sheet: Schema, name: str) -> frozenset[str]:
         patterns = sheet.get("patternProperties")
         if not patterns:
-            return ()
-        return {
+            return frozenset()
+        return frozenset(
             pattern
             for pattern in patterns
             if self._texts.matches(key_pattern(sheet, pattern), name)
-        }
+        )
+
+    def can_be(self, some: Some, name: str) -> bool:
+        """Whether a member called `name` can be `some`, by its name."""
+        if some.is_name:
+            return self._allows_name(some.schema, name)
+        matching = self._matching(some.sheet, name)
+        if some.pattern is not None:
+            return some.pattern in matching
+        return not matching and name not in some.sheet.get("properties", ())
+
+    def with_value(self, node: Node, some: Iterable[Some]) -> Node:
+        """The node of values under `node` that members have which are all of `some`."""
+        schemas = [one.schema for one in some if not one.is_name]
+        return self._nodes.of((*node.schemas, *schemas)) if schemas else node
 
     def free(self, members: Members) -> Iterator[FreeKeys]:
         """The classes of the keys without a name; some of them or their nodes may be empty."""
-        patterns = {
+        patterns: dict[Kind, Condition | Schema] = {
             pattern: key_pattern(sheet, pattern)
             for sheet in members.sheets
             for pattern in sheet.get("patternProperties", ())
         }
+        patterns |= {some: some.schema for some in members.some if some.is_name}
         named = dict.fromkeys(
             [
                 *(name for sheet in members.sheets for name in sheet.get("properties", ())),
@@ -123,12 +155,12 @@ class Keys:
             inside = [
                 name
                 for name in named
-                if all(self._texts.matches(patterns[p], name) == (p in matched) for p in patterns)
+                if all(self._is_of(kind, name) == (p in matched) for p, kind in patterns.items())
             ]
             is_open = not patterns and base is self._texts.any_term
-            yield FreeKeys(
-                self._texts.without_words(term, inside), node, is_open, *_origin(members)
-            )
+            some = frozenset(one for one in members.some if _has(one, matched))
+            term = self._texts.without_words(term, inside)
+            yield FreeKeys(term, node, is_open, some)
 
     def _base(self, members: Members) -> Term:
         """All keys that are allowed by their name."""
@@ -141,13 +173,23 @@ class Keys:
             return self._texts.any_term
         return self._names_term(self._nodes.of(schemas))
 
+    def _is_of(self, kind: Condition | Schema, name: str) -> bool:
+        if isinstance(kind, Condition):
+            return self._texts.matches(kind, name)
+        return self._allows_name(kind, name)
+
+    def _term_of(self, kind: Condition | Schema) -> Term:
+        if isinstance(kind, Condition):
+            return self._texts.condition(kind)
+        return self._names_term(self._nodes.one(kind))
+
     def _classes(
-        self, patterns: dict[str, Condition], base: Term
-    ) -> Iterator[tuple[frozenset[str], Term]]:
+        self, patterns: Mapping[Kind, Condition | Schema], base: Term
+    ) -> Iterator[tuple[frozenset[Kind], Term]]:
         """Every combination of patterns that a key can match, with the keys that do."""
-        classes = [(frozenset[str](), base)]
-        for pattern, condition in patterns.items():
-            term, parted = self._texts.condition(condition), []
+        classes = [(frozenset[Kind](), base)]
+        for pattern, kind in patterns.items():
+            term, parted = self._term_of(kind), []
             for matched, keys in classes:
                 inside, outside = keys & term, keys & ~term
                 if not self._texts.is_empty(inside):
@@ -160,18 +202,18 @@ class Keys:
         yield from classes
 
 
+def _has(some: Some, matched: frozenset[Kind]) -> bool:
+    """Whether free keys that match what is `matched` can be those of `some`."""
+    if some.is_name:
+        return some in matched
+    if some.pattern is not None:
+        return some.pattern in matched
+    return matched.isdisjoint(some.sheet.get("patternProperties", ()))
+
+
 def _is_plain(sheet: Schema) -> bool:
     """Whether `sheet` says of a property with a name nothing but what ``properties`` does."""
     return not sheet.get("patternProperties") and _property_names(sheet) is None
-
-
-def _origin(members: Members) -> tuple[str, str]:
-    """A keyword that says which keys there are, and where it stands."""
-    for keyword in ("propertyNames", "patternProperties"):
-        for sheet in members.sheets:
-            if sheet.get(keyword) is not None:
-                return keyword, sheet.where(keyword)
-    return "additionalProperties", ""
 
 
 def key_pattern(sheet: Schema, pattern: str) -> Condition:
@@ -184,7 +226,7 @@ def _property_names(sheet: Schema) -> Any:
     return None if names in (True, {}) else names
 
 
-def _parts(sheet: Schema, name: str | None, matched: Container[str]) -> Iterator[Any]:
+def _parts(sheet: Schema, name: str | None, matched: Container[Any]) -> Iterator[Any]:
     """What `sheet` says of a key (None: of those of a class) that these patterns match."""
     found = False
     if name is not None and name in sheet.get("properties", ()):
@@ -203,12 +245,4 @@ def _additional(sheet: Schema) -> Any:
     if additional is not None:
         return additional
     unevaluated = sheet.get("unevaluatedProperties") if sheet.draft >= 2019 else None
-    if unevaluated in (None, True, {}):
-        return True
-    if not IN_PLACE.isdisjoint(sheet.keywords):  # type: ignore[arg-type]
-        raise UnsupportedSchemaError(
-            "not supported beside keywords that apply other schemas",
-            "unevaluatedProperties",
-            sheet.where("unevaluatedProperties"),
-        )
-    return unevaluated
+    return True if unevaluated is None or leaves_unevaluated(sheet) else unevaluated

@@ -71,6 +71,34 @@ KEYWORDS: Mapping[str, Keyword] = {
     **_keywords(Form.BOUND, "exclusiveMinimum exclusiveMaximum"),
     **_keywords(Form.TYPE, "type"),
 }
+# Keywords that apply other schemas to the same value; "oneOf" and "not" among them.
+IN_PLACE = frozenset(
+    [
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "dependencies",
+        "dependentRequired",
+        "dependentSchemas",
+    ]
+)
+ABOUT_ARRAYS = frozenset(
+    ["items", "prefixItems", "additionalItems", "contains", "uniqueItems", "unevaluatedItems"]
+)
+ABOUT_OBJECTS = frozenset(
+    [
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "unevaluatedProperties",
+    ]
+)
 NUMERIC = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])
 ANNOTATIONS = frozenset(
     [
@@ -94,6 +122,12 @@ ANNOTATIONS = frozenset(
         "contentSchema",
     ]
 )
+
+
+def is_known(word: str, draft: int) -> bool:
+    """Whether `word` is a keyword of `draft`."""
+    known = KEYWORDS.get(word)
+    return known is not None and known.since <= draft <= known.until
 
 
 def check_form(form: Form, value: Any, draft: int) -> bool:

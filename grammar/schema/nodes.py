@@ -5,7 +5,7 @@ from typing import Any
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import check_time
-from sampler.grammar.schema.document import FALSE, Documents, Schema
+from sampler.grammar.schema.document import FALSE, TRUE, Documents, Schema
 from sampler.grammar.schema.keywords import KEYWORDS
 from sampler.grammar.schema.shapes import Node
 
@@ -27,6 +27,7 @@ class Nodes:
         self._known: dict[tuple[Schema, ...], Node] = {}
         self._single: dict[Schema, Node] = {}
         self._constants: dict[str, Schema] = {}
+        self._meant: dict[Schema, Schema] = {}  # what a schema leads to; TRUE if that says nothing
         self.everything = self.of(())
         self.nothing = self.of((FALSE,))
 
@@ -39,13 +40,16 @@ class Nodes:
 
     def of(self, schemas: Iterable[Schema]) -> Node:
         """The node of values for which all `schemas` hold, in the order of their first mention."""
-        plain = dict.fromkeys(
-            followed
-            for schema in schemas
-            for followed in (self._followed(schema),)
-            if followed.keywords is not True and _says_something(followed)
-        )
-        key = (FALSE,) if FALSE in plain else tuple(plain)
+        plain = dict[Schema, None]()
+        for schema in schemas:
+            meant = self._meant.get(schema)
+            if meant is None:
+                followed = self._followed(schema)
+                meant = self._meant[schema] = followed if _says_something(followed) else TRUE
+            if meant is not TRUE:
+                plain[meant] = None
+        is_nothing = FALSE in plain or (len(plain) > 1 and self._documents.are_opposite(plain))
+        key = (FALSE,) if is_nothing else tuple(plain)
         node = self._known.get(key)
         if node is None:
             if len(self._known) >= MAX_NODES:
@@ -77,4 +81,5 @@ class Nodes:
 
 
 def _says_something(schema: Schema) -> bool:
-    return schema.keywords is False or not _SAYING.isdisjoint(schema.keywords)  # type: ignore[arg-type]
+    keywords = schema.keywords
+    return not keywords if isinstance(keywords, bool) else not _SAYING.isdisjoint(keywords)

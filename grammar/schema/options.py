@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sampler.errors import InvalidParameterError, UnsupportedSchemaError
+from sampler.errors import InvalidParameterError
 from sampler.grammar.schema.layout import Layout
 
 
@@ -14,7 +14,7 @@ class SchemaOptions:
     Attributes
     ----------
     whitespace : "any", "compact", "spaced" or an indent
-    property_order : "schema"
+    property_order : "schema" or "any"
     spelling : "canonical" or "free"
     formats : "assert" or "annotate"
     registry : a ``referencing.Registry`` of other documents, or None
@@ -48,5 +48,3 @@ class SchemaOptions:
                     "`registry` must be a referencing.Registry or None."
                     f" Given: {type(self.registry).__name__}"
                 )
-        if self.property_order == "any":
-            raise UnsupportedSchemaError("'any' is not supported yet", "property_order")

@@ -46,12 +46,46 @@ class ArrayShape:
     rest : None exactly if ``max_items == len(prefix)``
     min_items : 0 <= min_items <= max_items
     max_items : None is no maximum
+    is_distinct : whether no item may be there twice; that is left to the matcher
     """
 
     prefix: tuple[Node, ...]
     rest: Node | None
     min_items: int
     max_items: int | None
+    is_distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What one item of a `CountedArrayShape` may be, and for which of the counts it counts."""
+
+    node: Node
+    counts: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class CountedArrayShape:
+    """Arrays as those of `ArrayShape` in which certain numbers of items count for something.
+
+    Item i is one of `prefix[i]`, or of `rest` from ``len(prefix)`` on. Of the items, at least
+    `limits[c][0]` and at most `limits[c][1]` (None: any number) count for c; which option an item
+    is may be open, as long as one choice for all items is right.
+
+    Attributes
+    ----------
+    prefix, rest : the options of each item; those of `rest` may be none
+    min_items, max_items : as in `ArrayShape`
+    limits : (least, most) for each count
+    is_distinct : as in `ArrayShape`
+    """
+
+    prefix: tuple[tuple[Option, ...], ...]
+    rest: tuple[Option, ...]
+    min_items: int
+    max_items: int | None
+    limits: tuple[tuple[int, int | None], ...]
+    is_distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +106,15 @@ class KeyClass:
     keys : the keys as they stand between the quotation marks; disjoint from all named properties
         and all other classes of the same shape
     node : the values under these keys
+    is_open : whether all keys but some words are of this class
+    wanted : for each of the members that the shape wants, the values of those of this class, or
+        None where none of this class is one
     """
 
     keys: Text
     node: Node
+    is_open: bool = False
+    wanted: tuple[Node | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +122,8 @@ class ObjectShape:
     """Objects with the named `properties` in this order, then any number of free keys.
 
     The number of properties of both kinds together is at least `min_properties` and at most
-    `max_properties` (None: any number); it is left to whoever writes the cells to count.
+    `max_properties` (None: any number); it is left to whoever writes the cells to count. So it is
+    with the free members that must be there: one, each another one, for each that is `wanted`.
 
     Attributes
     ----------
@@ -91,14 +131,16 @@ class ObjectShape:
     extras : classes of free keys, written in any order after all named ones; empty when
         `max_properties` leaves no room for one
     min_properties : 0 when the required properties alone are as many; never more than there can be
-    max_properties : None when there cannot be more anyway; else more than are required, or all
-        properties are required and there is no extra
+    max_properties : None when there cannot be more anyway; else at least as many as are required
+        and wanted, and more where there is an optional property
+    wanted : how many free members must be there
     """
 
     properties: tuple[Property, ...]
     extras: tuple[KeyClass, ...]
     min_properties: int = 0
     max_properties: int | None = None
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +160,7 @@ class Value:
     numbers: Text | None = None
     words: tuple[str, ...] = ()
     texts: tuple[Text, ...] = ()
-    arrays: tuple[ArrayShape, ...] = ()
+    arrays: tuple[ArrayShape | CountedArrayShape, ...] = ()
     objects: tuple[ObjectShape, ...] = ()
 
     @property

@@ -37,14 +37,14 @@ class Texts:
         self._spelling = spelling
         self._pool = current_pool()
         self._matches: dict[tuple[Condition, str], bool] = {}
-        self._conditions: dict[tuple[str, str], Term] = {}
+        self._conditions: dict[tuple[str, str, bool], Term] = {}
         self._texts: dict[tuple[Term, int, int | None], Text | None] = {}
         self._numbers: dict[tuple[tuple[Numbers, ...], tuple[str, ...], bool], Text | None] = {}
         self._strings: dict[Strings, Text | None] = {}
         self.is_canonical = spelling is Spelling.CANONICAL
         self.formats = frozenset(FORMATS) if asserts_formats else frozenset[str]()
         self.any_term = self._pool.anything
-        self._formats = WIDENED if is_widened else FORMATS
+        self._formats, self._opposites = (WIDENED, FORMATS) if is_widened else (FORMATS, WIDENED)
 
     def widened(self) -> "Texts":
         """The same with formats widened."""
@@ -60,10 +60,12 @@ class Texts:
         UnsupportedSchemaError : what the pattern needs is not supported
         GrammarError : not a regular expression
         """
-        key = condition.keyword, condition.value
+        key = condition.keyword, condition.value, condition.holds
         if key not in self._conditions:
             if condition.keyword == "format":
-                self._conditions[key] = self._formats[condition.value](self._pool)
+                # to have it for certain, or not to have it for certain
+                formats = self._formats if condition.holds else self._opposites
+                self._conditions[key] = formats[condition.value](self._pool)
             else:
                 self._conditions[key] = self._pool.interned(
                     (parse_regex, condition.value),

@@ -5,14 +5,15 @@ refused here: a document with keywords that are not always supported is looked a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sampler.errors import GrammarError, GrammarLimitError
 from sampler.grammar.budget import Budget
 from sampler.grammar.engine.program import Program, Spelling
-from sampler.grammar.schema.demands import numbers_under
-from sampler.grammar.schema.document import Documents
+from sampler.grammar.schema.demands import Overlaps, numbers_under
+from sampler.grammar.schema.document import Documents, Schema
 from sampler.grammar.schema.emit import write_program
 from sampler.grammar.schema.expand import Expander
 from sampler.grammar.schema.layout import LONGEST_RUN, Layout
@@ -50,12 +51,15 @@ class Translation(NamedTuple):
     Attributes
     ----------
     program : of the texts that the schema allows
-    distinct_keys : whether the matcher has to see to it that no object has a key twice
+    compares_items : whether the matcher has to see to it that items are distinct
+    keys_run_out : whether it has to see to it that no key is begun for which there is none left;
+        that no object has a key twice is up to it always
     warnings : what is only annotated, or narrower than the schema
     """
 
     program: Program
-    distinct_keys: bool
+    compares_items: bool
+    keys_run_out: bool
     warnings: list[str]
 
 
@@ -63,8 +67,6 @@ def translate_schema(
     source: str,
     options: SchemaOptions,
     limits: Limits,
-    *,
-    keys_may_run_out: bool = False,
 ) -> Translation:
     """The program of the texts that the schema `source` (canonical JSON) allows.
 
@@ -73,8 +75,6 @@ def translate_schema(
     source : see `load_schema`
     options : how texts are written
     limits : of the compile
-    keys_may_run_out : whether whoever runs the program keeps off keys that cannot be completed to
-        one that the object does not have yet; else objects with such keys are refused
 
     Raises
     ------
@@ -84,13 +84,13 @@ def translate_schema(
     """
     try:
         with Budget.of_compile(limits):
-            return _translate(source, options, keys_may_run_out)
+            return _translate(source, options)
     except RecursionError as error:
         what, limit = "nesting of the schema, references followed", limits.max_grammar_depth
         raise GrammarLimitError(what, f"> {limit}", limit) from error
 
 
-def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> Translation:
+def _translate(source: str, options: SchemaOptions) -> Translation:
     root, warnings = json.loads(source), list[str]()
     is_untyped = isinstance(root, dict) and "properties" in root and "type" not in root
     if options.object_root and is_untyped:
@@ -99,15 +99,25 @@ def _translate(source: str, options: SchemaOptions, keys_may_run_out: bool) -> T
     documents = Documents(root, options.registry)
     spelling = Spelling.CANONICAL if options.spelling == "canonical" else Spelling.FREE
     texts = Texts(spelling, options.formats == "assert")
-    expander = Expander(documents, texts, keys_may_run_out)
-    if _has_to_be_checked(documents, texts):
-        expander.check()
+    in_any_order = options.property_order == "any"
+    expander = Expander(documents, texts, in_any_order)
+    if in_any_order or _has_to_be_checked(documents, texts):
+        overlaps: dict[Schema, Sequence[tuple[int, int]]] = {}
+        more: Overlaps = {}
+        with suppress(GrammarError):  # what is wrong may be out of reach
+            more = expander.overlaps_of(documents.alternatives)
+        while more or (more := expander.check()):
+            for schema, pairs in more.items():
+                overlaps[schema] = (*overlaps.get(schema, ()), *pairs)
+            expander, more = Expander(documents, texts, in_any_order, overlaps), {}
     if expander.is_empty(expander.root):
         raise GrammarError("no JSON value satisfies the schema")
-    program = write_program(expander, Layout(options.whitespace), spelling)
+    program = write_program(
+        expander, Layout(options.whitespace), spelling, in_any_order=in_any_order
+    )
     warnings = [*_narrowed(options, documents), *warnings, *_annotated(documents, texts)]
     warnings += _narrowed_numbers(documents, spelling)
-    return Translation(program, True, warnings)
+    return Translation(program, expander.compares_items, expander.keys_run_out, warnings)
 
 
 def _has_to_be_checked(documents: Documents, texts: Texts) -> bool:
@@ -128,14 +138,16 @@ def _narrowed(options: SchemaOptions, documents: Documents) -> Iterator[str]:
     if options.spelling == "canonical":
         yield "strings: the slash is not escaped, and printable ASCII never written as \\uXXXX"
         yield "integers: written without fraction and exponent"
+        if not used.isdisjoint(("enum", "const")):
+            yield "constants: written as `json.dumps` writes them"
+    elif not used.isdisjoint(("not", "oneOf", "if", "contains")):
+        yield "numbers: without an exponent where single ones, or multiples, are left out"
     if options.whitespace != "any":
         yield f"whitespace: exactly that of {options.whitespace!r}"
     elif options.spelling == "canonical":
         yield f"whitespace: up to {LONGEST_RUN} characters, none outside the value"
-    if not used.isdisjoint(("properties", "required")):
+    if options.property_order == "schema" and not used.isdisjoint(("properties", "required")):
         yield "objects: named properties are written in the order of the schema"
-    if not used.isdisjoint(("enum", "const")):
-        yield "constants: written as `json.dumps` writes them"
 
 
 def _annotated(documents: Documents, texts: Texts) -> Iterator[str]:

@@ -5,7 +5,7 @@ close : until nothing is new: what is reached without a byte; keeps what waits f
 """
 
 from sampler.kernels._jit import Array
-from sampler.kernels.grammar.compile import embedded, int64, kernel
+from sampler.kernels.grammar.compile import embedded, inlined, int64, kernel
 from sampler.kernels.grammar.found import (
     ACCEPT,
     AT_LEAST,
@@ -17,6 +17,7 @@ from sampler.kernels.grammar.found import (
     COUNT,
     JUMP,
     MARK,
+    MARKED,
     RETURN,
     SPACE,
     SPLIT,
@@ -64,6 +65,8 @@ from sampler.kernels.grammar.texts import (
     take_text,
 )
 
+_COUNT_SHIFT = 48  # as in `count_of` of the program
+_COUNT_LIMIT = (1 << _COUNT_SHIFT) - 1
 _SPACES = 1 << 0x20 | 1 << 0x09 | 1 << 0x0A | 1 << 0x0D
 
 
@@ -119,17 +122,23 @@ def _return(g: Array, stack: int) -> None:
     enter(g, below & LOW_HALF, below >> 32, keys[2 * stack + 1])
 
 
+@inlined
+def _count(argument: int, register: int) -> int:
+    """The count in `register`, see `count_of` of the program."""
+    return register & ((int64(1) << (argument >> _COUNT_SHIFT)) - 1)
+
+
 @kernel
 def _passes(g: Array, op: int, argument: int, register: int) -> bool:
     """Whether a test lets a register through."""
     if op == AT_LEAST:
-        return register >= argument
+        return _count(argument, register) >= argument & _COUNT_LIMIT
     if op == BELOW:
-        return register < argument
+        return _count(argument, register) < argument & _COUNT_LIMIT
     if op == MARK:
         return (register >> argument) & 1 == 0
     wanted = longs_at(g, MASKS)[argument]
-    return register & wanted == wanted  # type: ignore[no-any-return]
+    return (register & wanted == wanted) == (op == MARKED)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -158,7 +167,8 @@ def _pass(g: Array, at: int) -> None:
     elif op == RETURN:
         _return(g, stack)
     elif op == COUNT:
-        enter(g, cell + 1, stack, min(register + 1, argument))
+        is_below = _count(argument, register) < argument & _COUNT_LIMIT
+        enter(g, cell + 1, stack, register + 1 if is_below else register)
     elif op == SPACE:
         enter(g, cell + 1, stack, register)
     elif op == TEXT:

@@ -50,7 +50,7 @@ WIDTH = 4  # numbers of a configuration
 
 # Operations, as in `Op` of the program
 BYTE, BYTES, CHARACTER, TEXT, SPACE, JUMP, SPLIT, CALL, RETURN = range(9)
-COUNT, AT_LEAST, BELOW, ACCEPT, MARK, MARKED = range(9, 15)
+COUNT, AT_LEAST, BELOW, ACCEPT, MARK, MARKED, UNMARKED = range(9, 16)
 
 
 @kernel

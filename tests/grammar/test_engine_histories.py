@@ -83,10 +83,8 @@ def trie(tmp_path_factory):
 
 
 def new_grammar(schema, trie):
-    program, distinct_keys, warnings = translate_schema(
-        json.dumps(schema), SchemaOptions(), Limits()
-    )
-    return CompiledGrammar(program, trie, warnings, distinct_keys)
+    translation = translate_schema(json.dumps(schema), SchemaOptions(), Limits())
+    return CompiledGrammar(translation.program, trie, translation.warnings, distinct_keys=True)
 
 
 def allowed_ids(matcher):

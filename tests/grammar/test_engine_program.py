@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from program_strategies import Frame, Sketch, TableDfa, sketches
 from reference.program import ReferenceMatcher, completions, spelled, within
 
-from sampler.grammar.engine.program import Op, Program, Spelling, Text
+from sampler.grammar.engine.program import REGISTER_BITS, Op, Program, Spelling, Text
 
 SHORT = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r", 0x22: '"', 0x5C: "\\", 0x2F: "/"}
 EDGES = [0x7FF, 0x800, 0xFFF, 0x1000, 0xD7FF, 0xE000, 0xFFFD, 0xFFFF, 0x10000, 0x1F600, 0x10FFFF]
@@ -89,15 +89,15 @@ def test_splits_jumps_and_byte_sets():
 
 
 def test_a_counter_bounds_how_often_a_loop_runs():
-    counted = Frame("counted", (("either", [byte(b"a"), byte(b"ab")]), 2, 3))
+    counted = Frame("counted", (("either", [byte(b"a"), byte(b"ab")]), 2, 3, REGISTER_BITS))
     sketch = Sketch([plain((Op.CALL, 1), byte(b"c")), counted], [])
     assert agrees(sketch, b"(a|ab){2,3}c", b"abc", 6)
 
 
 def test_the_counter_of_a_caller_is_its_own():
     frames = [
-        Frame("counted", (("all", [byte(b"x"), (Op.CALL, 1)]), 2, 2)),
-        Frame("counted", (byte(b"a"), 1, 3)),
+        Frame("counted", (("all", [byte(b"x"), (Op.CALL, 1)]), 2, 2, 2)),
+        Frame("counted", (byte(b"a"), 1, 3, 2)),
     ]
     assert agrees(Sketch(frames, []), b"(xa{1,3}){2}", b"xa", 8)
 
@@ -185,7 +185,7 @@ def test_a_character_has_every_spelling_of_json():
 
 
 def test_allowed_tokens_are_those_that_can_come_next():
-    counted = Frame("counted", (byte(b"ab"), 1, 2))
+    counted = Frame("counted", (byte(b"ab"), 1, 2, 2))
     matcher = ReferenceMatcher(Sketch([counted], []).program())
     tokens = [b"a", b"ab", b"b", b"abab", b"ababa", b"", b"ba"]
     assert matcher.allowed_tokens(tokens) == [0, 1, 3]
@@ -195,7 +195,7 @@ def test_allowed_tokens_are_those_that_can_come_next():
 
 
 def test_a_copy_goes_its_own_way():
-    matcher = ReferenceMatcher(Sketch([Frame("counted", (byte(b"a"), 2, 2))], []).program())
+    matcher = ReferenceMatcher(Sketch([Frame("counted", (byte(b"a"), 2, 2, 2))], []).program())
     twin = matcher.copy()
     assert matcher.accept_bytes(b"aa")
     assert matcher.is_accepting()

@@ -215,8 +215,9 @@ def test_many_constants_that_exclude_each_other_are_told_apart_at_once(
     grammar = compiler.compile_json_schema(schema)
     assert accepts(grammar, "39")
     assert not accepts(grammar, "40")
-    with pytest.raises(UnsupportedSchemaError, match="exclude each other"):
-        compiler.compile_json_schema({"oneOf": [*schema["oneOf"], {"enum": [40, 7.0]}]})
+    grammar = compiler.compile_json_schema({"oneOf": [*schema["oneOf"], {"enum": [40, 7.0]}]})
+    assert accepts(grammar, "40")
+    assert not accepts(grammar, "7")
 
 
 def test_many_optional_properties_stay_small(compiler, accepts):
@@ -249,9 +250,6 @@ def test_options_that_do_not_exist_are_refused_by_name(options, name, compiler):
 
 
 def test_what_is_not_there_yet_is_refused_by_name(compiler):
-    with pytest.raises(UnsupportedSchemaError, match="not supported yet") as refusal:
-        compiler.compile_json_schema(INTEGER, property_order="any")
-    assert refusal.value.keyword == "property_order"
     with pytest.raises(UnsupportedSchemaError, match="not supported yet"):
         compiler.compile_cfg("root ::= 'a'")
 

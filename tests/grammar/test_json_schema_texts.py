@@ -208,9 +208,6 @@ def test_contains_evaluates_items_since_draft_2020_12():
 @pytest.mark.parametrize(
     ("schema", "keyword"),
     [
-        ({"oneOf": [{"format": "hostname"}, {"pattern": "^xn--"}]}, "oneOf"),
-        ({"oneOf": [{"format": "date"}, {"pattern": "^0000-"}]}, "oneOf"),
-        ({"oneOf": [{"format": "date-time"}, {"pattern": "^0000-"}]}, "oneOf"),
         ({"oneOf": [{"format": "regex"}, {"const": "(?:(?:(?:(?:(?:a)))))"}]}, "format"),
         ({"oneOf": [{"format": "uri-template"}, {"enum": ["{=x}"]}]}, "format"),
         ({"enum": ["xn--nxasmq6b"], "not": {"format": "hostname"}}, "format"),
@@ -223,6 +220,24 @@ def test_a_text_that_may_have_a_narrowed_format_or_not_is_not_taken_for_one_with
     with pytest.raises(UnsupportedSchemaError) as refusal:
         translate({"type": "string"} | schema)
     assert refusal.value.keyword == keyword
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "certain", "open_texts"),
+    [
+        ("hostname", "^xn--", '"example"', ['"xn--nxasmq6b"', '"xn--"']),
+        ("date", "^0000-", '"2024-02-29"', ['"0000-01-01"']),
+        ("date-time", "^0000-", '"2024-02-29T10:00:00Z"', ['"0000-01-01T10:00:00Z"']),
+    ],
+)
+def test_texts_that_may_have_a_narrowed_format_or_not_are_left_out(
+    name, pattern, certain, open_texts
+):
+    schema = {"type": "string", "oneOf": [{"format": name}, {"pattern": pattern}]}
+    start = matcher_of(schema)
+    assert accepts(start, certain)
+    assert not any(accepts(start, text) for text in open_texts)
+    assert any("narrowed" in warning for warning in translate(schema).warnings)
 
 
 def test_formats_of_which_some_are_narrowed_exclude_each_other():

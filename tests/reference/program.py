@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from sampler.grammar.engine.program import Op, Program, Spelling, Text
+from sampler.grammar.engine.program import COUNT_SHIFT, Op, Program, Spelling, Text
 
 Range = tuple[int, int]  # the first and the last code point
 
@@ -261,16 +261,22 @@ class ReferenceMatcher:
             case Op.RETURN if one.stack:
                 cell, register_of_caller = one.stack[-1]
                 yield Configuration(cell, one.stack[:-1], register_of_caller)
+            case Op.COUNT if _count(one.register, argument) < _limit(argument):
+                yield onward._replace(register=register + 1)
             case Op.COUNT:
-                yield onward._replace(register=min(register + 1, argument))
-            case Op.AT_LEAST if register >= argument:
                 yield onward
-            case Op.BELOW if register < argument:
+            case Op.AT_LEAST if _count(one.register, argument) >= _limit(argument):
+                yield onward
+            case Op.BELOW if _count(one.register, argument) < _limit(argument):
                 yield onward
             case Op.MARK if not register >> argument & 1:
                 yield onward._replace(register=register | 1 << argument)
             case Op.MARKED if (
                 register & self._program.masks[argument] == (self._program.masks[argument])
+            ):
+                yield onward
+            case Op.UNMARKED if (
+                register & self._program.masks[argument] != (self._program.masks[argument])
             ):
                 yield onward
             case Op.SPACE:
@@ -299,6 +305,14 @@ class ReferenceMatcher:
                 place = _after_byte(self._program.texts[argument], one.place, byte)
                 if place is not None:
                     yield one._replace(place=place)
+
+
+def _count(register: int, argument: int) -> int:
+    return register % 2 ** (argument >> COUNT_SHIFT)
+
+
+def _limit(argument: int) -> int:
+    return argument % 2**COUNT_SHIFT
 
 
 def _may_end(text: Text, place: TextPlace) -> bool:

@@ -133,7 +133,7 @@ def test_neighbours_with_and_without_a_grammar_change_nothing_for_each_other(mak
         ({"type": "regex", "value": "("}, GrammarError),
         ({"type": "regex", "value": "(?=a)b"}, GrammarError),
         ({"type": "regex", "value": "(a)\\1"}, UnsupportedSchemaError),
-        ({"type": "json", "value": {"uniqueItems": True}}, UnsupportedSchemaError),
+        ({"type": "json", "value": {"not": {"uniqueItems": True}}}, UnsupportedSchemaError),
         ({"type": "json", "value": "example_value"}, SamplerError),
         ({"type": "json", "value": False}, GrammarError),
     ],
