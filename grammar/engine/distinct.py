@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from sampler.grammar.engine.keys import KeyScanner
 from sampler.grammar.engine.reading import Container, Place, Reading
-from sampler.grammar.engine.remaining import Remaining, decoded
-from sampler.grammar.engine.structure import Alike, Ids, raw, structure_of
+from sampler.grammar.engine.remaining import Remaining
+from sampler.grammar.engine.spelled import Spelled, split
+from sampler.grammar.engine.structure import Alike, Ids, structure_of
 from sampler.kernels.grammar.matching import BYTES
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class DistinctScanner:
         self._automaton = automaton
         self._tokens = structure_of(automaton.trie)
         self._known: dict[tuple[int, tuple[Container, ...]], dict[int, bool]] = {}
+        self._spelled = Spelled(self._tokens)
         self._remaining = Remaining(automaton)
 
     def after_token(self, place: Place, token_id: int, before: int, after: int) -> Place | None:
@@ -167,18 +169,10 @@ class DistinctScanner:
 
         item : what is written of the string, with its quotation mark
         """
-        begun = decoded(item)
-        along = [text for text in seen if isinstance(text, str) and text.startswith(begun)]
-        if not along:
-            return
-        if b"\\" in item[-12:] or item[-1] >= 0x80:  # perhaps within a character
-            yield from range(self._tokens.count)
-            return
-        yield from self._tokens.escaped.tolist()
-        for text in along:
-            rest = raw(text[len(begun) :])
-            yield from self._tokens.beginnings(lead, rest)
-            yield from self._tokens.closing(lead + rest + b'"')
+        begun, partial = split(item)
+        for text in seen:
+            if isinstance(text, str) and text.startswith(begun):
+                yield from self._spelled.along(lead, partial, text[len(begun) :])
 
 
 def _are_set(bits: npt.NDArray[np.uint32], token_ids: Ids) -> npt.NDArray[np.bool_]:

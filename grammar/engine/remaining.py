@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sampler.grammar.engine.json_values import key_of
 from sampler.grammar.engine.reading import SPACES, Place
+from sampler.grammar.engine.spelled import split
 
 if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
@@ -58,7 +59,7 @@ class Remaining:
         if not top.is_compared or top.is_whole or not top.seen:
             return True
         if place.in_string:
-            begun = decoded(top.item)
+            begun, _ = split(top.item)
             if not any(isinstance(text, str) and text.startswith(begun) for text in top.seen):
                 return True
         key = position, top.item, place.in_string, top.seen
@@ -171,13 +172,3 @@ def _escape(item: bytes) -> bytes:
     escape = item[at:]
     is_whole = len(escape) == 6 if escape[1:2] == b"u" else len(escape) >= 2
     return b"" if is_whole or len(escape) > 6 else escape
-
-
-def decoded(item: bytes) -> str:
-    """The whole characters of the beginning of a JSON string."""
-    for end in range(len(item), 0, -1):
-        try:
-            return str(key_of(item[:end] + b'"'))
-        except ValueError:  # a part of a character
-            continue
-    return ""

@@ -1,6 +1,5 @@
 """The tokens of a vocabulary by what they do to the structure of a JSON text."""
 
-import json
 import re
 import weakref
 from bisect import bisect_left
@@ -16,7 +15,7 @@ _OUTSIDE = frozenset(b' \t\n\r,:[]{}0123456789+-.eEtrufalsn"')
 _STRUCTURE = re.compile(rb"[,\[\]{}]")
 _TWO = re.compile(rb"[^\s:,].*,.*[^\s:,]", re.DOTALL)
 _SPACES = re.compile(rb"[ \t\n\r]+")
-_QUOTE, _BACKSLASH = b'"\\'
+_QUOTE = 0x22
 
 Ids = npt.NDArray[np.int64]
 
@@ -33,8 +32,6 @@ class Structure:
 
     Attributes
     ----------
-    count : how many tokens there are
-    escaped : the tokens with a backslash
     crossing : those that begin in a string and end it, and have a comma or bracket
     outside : those that begin outside of strings, but for those that are `led`
     crossing_twice, outside_twice : those of them that can have two items, or two keys
@@ -44,17 +41,13 @@ class Structure:
     def __init__(self, trie: TokenTrie) -> None:
         data, starts = trie.data, trie.starts.astype(np.int64)
         self._data, self._starts = data.tobytes(), starts
-        self.count = trie.vocab_size
-        self._height = trie.height
         self._ordered = trie.all.token_ids.tolist()  # by their bytes
-        self._places = range(len(self._ordered))
+        self._texts = list(map(self.token_bytes, self._ordered))
         quotes = _counts(data == _QUOTE, starts)
-        escapes = _counts(data == _BACKSLASH, starts)
         is_outside = np.zeros(256, np.bool_)
         is_outside[list(_OUTSIDE)] = True
         sizes = np.diff(starts)
         fits = (_counts(~is_outside[data], starts) == 0) & (sizes > 0)
-        self.escaped = np.flatnonzero(escapes).astype(np.int64)
         crossing, led = list[int](), set[bytes]()
         outside = np.flatnonzero(fits & (quotes == 0)).tolist()
         quoted = np.flatnonzero(quotes).tolist()
@@ -86,26 +79,21 @@ class Structure:
         """The bytes of a token."""
         return self._data[self._starts[token_id] : self._starts[token_id + 1]]
 
-    def beginnings(self, lead: bytes, text: bytes) -> Iterator[int]:
-        """The tokens that are `lead` and a beginning of `text`."""
-        for size in range(min(len(text), self._height - len(lead)) + 1):
-            found = self._next(lead + text[:size])
-            while found < len(self._ordered) and self._at(found) == lead + text[:size]:
-                yield self._ordered[found]
-                found += 1
+    def equal_to(self, text: bytes) -> tuple[list[int], bool]:
+        """The tokens that are `text`, and whether there are longer ones that begin with it."""
+        ordered, found = self._texts, bisect_left(self._texts, text)
+        whole = []
+        while found < len(ordered) and ordered[found] == text:
+            whole.append(self._ordered[found])
+            found += 1
+        return whole, found < len(ordered) and ordered[found].startswith(text)
 
     def closing(self, text: bytes) -> Iterator[int]:
         """The tokens that begin with `text`."""
-        found = self._next(text)
-        while found < len(self._ordered) and self._at(found).startswith(text):
+        found = bisect_left(self._texts, text)
+        while found < len(self._texts) and self._texts[found].startswith(text):
             yield self._ordered[found]
             found += 1
-
-    def _next(self, text: bytes) -> int:
-        return bisect_left(self._places, text, key=self._at)
-
-    def _at(self, index: int) -> bytes:
-        return self.token_bytes(self._ordered[index])
 
 
 def _counts(flags: npt.NDArray[np.bool_], starts: Ids) -> Ids:
@@ -125,11 +113,6 @@ def _kind_outside(text: bytes) -> bytes:
     """`text` without the white space before its first quotation mark; one space stays alone."""
     before, quote, behind = text.partition(b'"')
     return (_SPACES.sub(b"", before) + quote + behind) or b" "
-
-
-def raw(text: str) -> bytes:
-    """`text` as it stands in a JSON string, escaped as little as it can be."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode(errors="surrogatepass")
 
 
 _structures: "weakref.WeakKeyDictionary[TokenTrie, Structure]" = weakref.WeakKeyDictionary()
