@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sampler.grammar.engine.tokens import TokenTrie
 
 _OUTSIDE = frozenset(b' \t\n\r,:[]{}0123456789+-.eEtrufalsn"')
+_BEGINS_KEY = re.compile(rb'[,{]|".*"', re.DOTALL)
 _STRUCTURE = re.compile(rb"[,\[\]{}]")
 _TWO = re.compile(rb"[^\s:,].*,.*[^\s:,]", re.DOTALL)
 _SPACES = re.compile(rb"[ \t\n\r]+")
@@ -34,6 +35,7 @@ class Structure:
     ----------
     crossing : those that begin in a string and end it, and have a comma or bracket
     outside : those that begin outside of strings, but for those that are `led`
+    crossing_keys, outside_keys : those of them that may have a key, or come to one
     crossing_twice, outside_twice : those of them that can have two items, or two keys
     led : what stands before and with the only quotation mark of tokens that begin a string
     """
@@ -64,8 +66,13 @@ class Structure:
         self.led = sorted(led)
         self.crossing = self._alike(crossing, _kind_in_string)
         self.outside = self._alike(outside, _kind_outside)
+        self.crossing_keys = self._alike(list(filter(self._begins_key, crossing)), _kind_in_string)
+        self.outside_keys = self._alike(list(filter(self._begins_key, outside)), _kind_outside)
         self.crossing_twice = self._alike(list(filter(self._has_two, crossing)), _kind_in_string)
         self.outside_twice = self._alike(list(filter(self._has_two, outside)), _kind_outside)
+
+    def _begins_key(self, token_id: int) -> bool:
+        return _BEGINS_KEY.search(self.token_bytes(token_id)) is not None
 
     def _has_two(self, token_id: int) -> bool:
         return _TWO.search(self.token_bytes(token_id)) is not None
