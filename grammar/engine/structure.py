@@ -4,6 +4,7 @@ import re
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +44,7 @@ class Structure:
     def __init__(self, trie: TokenTrie) -> None:
         data, starts = trie.data, trie.starts.astype(np.int64)
         self._data, self._starts = data.tobytes(), starts
-        self._ordered = trie.all.token_ids.tolist()  # by their bytes
-        self._texts = list(map(self.token_bytes, self._ordered))
+        self._order = trie.all.token_ids  # by their bytes
         quotes = _counts(data == _QUOTE, starts)
         is_outside = np.zeros(256, np.bool_)
         is_outside[list(_OUTSIDE)] = True
@@ -86,20 +86,29 @@ class Structure:
         """The bytes of a token."""
         return self._data[self._starts[token_id] : self._starts[token_id + 1]]
 
+    @cached_property
+    def _sorted(self) -> tuple[list[bytes], list[int]]:
+        """The texts of all tokens in order, and their ids."""
+        data, starts = self._data, self._starts[self._order].tolist()
+        ends = self._starts[self._order + 1].tolist()
+        texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        return texts, self._order.tolist()
+
     def equal_to(self, text: bytes) -> tuple[list[int], bool]:
         """The tokens that are `text`, and whether there are longer ones that begin with it."""
-        ordered, found = self._texts, bisect_left(self._texts, text)
-        whole = []
-        while found < len(ordered) and ordered[found] == text:
-            whole.append(self._ordered[found])
+        texts, token_ids = self._sorted
+        found, whole = bisect_left(texts, text), list[int]()
+        while found < len(texts) and texts[found] == text:
+            whole.append(token_ids[found])
             found += 1
-        return whole, found < len(ordered) and ordered[found].startswith(text)
+        return whole, found < len(texts) and texts[found].startswith(text)
 
     def closing(self, text: bytes) -> Iterator[int]:
         """The tokens that begin with `text`."""
-        found = bisect_left(self._texts, text)
-        while found < len(self._texts) and self._texts[found].startswith(text):
-            yield self._ordered[found]
+        texts, token_ids = self._sorted
+        found = bisect_left(texts, text)
+        while found < len(texts) and texts[found].startswith(text):
+            yield token_ids[found]
             found += 1
 
 
