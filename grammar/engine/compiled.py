@@ -86,6 +86,9 @@ class CompiledGrammar:
     def _begin(self) -> None:
         """With an automaton that has been nowhere yet."""
         self._automaton = Automaton(self._program, self._block, self._limits)
+        self._distinct: DistinctScanner | None = None
+        if self._compares_items or self._keys_run_out:
+            self._distinct = DistinctScanner(self._automaton, None, self._compares_items)
         self._start = self._automaton.start()
 
     def write_ahead(self, seconds: float) -> None:
@@ -101,8 +104,8 @@ class CompiledGrammar:
             scans_keys = self.distinct_keys and not self._keys_run_out
             keys = KeyScanner(self._block) if scans_keys else None
             scanner: Scanner | None = keys
-            if self._compares_items or self._keys_run_out:
-                scanner = DistinctScanner(self._automaton, keys)
+            if self._distinct is not None:
+                scanner = self._distinct.beside(keys)
             return GrammarMatcher(self, self._automaton, self._start, scanner)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -14,6 +14,7 @@ refused, and knows them by their bytes.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,9 @@ import numpy.typing as npt
 
 from sampler.grammar.engine.keys import KeyScanner
 from sampler.grammar.engine.reading import Container, Place, Reading
-from sampler.grammar.engine.remaining import Remaining, decoded
-from sampler.grammar.engine.structure import Alike, Ids, raw, structure_of
+from sampler.grammar.engine.remaining import Remaining
+from sampler.grammar.engine.spelled import Spelled, split
+from sampler.grammar.engine.structure import Alike, Ids, structure_of
 from sampler.kernels.grammar.matching import BYTES
 
 if TYPE_CHECKING:
@@ -34,22 +36,33 @@ _MOST_PLACES = 100
 
 
 class DistinctScanner:
-    """Follows texts under one automaton. Not thread-safe.
+    """Follows texts under one automaton. Not thread-safe, nor beside one of the same `beside`.
 
     Parameters
     ----------
     automaton : of the grammar
     keys : keeps keys distinct; None where some can run out, so that they are compared here
+    compares_items : whether the items of some array must be distinct
     """
 
     first = Place()
 
-    def __init__(self, automaton: "Automaton", keys: KeyScanner | None) -> None:
-        self._keys = keys
+    def __init__(
+        self, automaton: "Automaton", keys: KeyScanner | None, compares_items: bool
+    ) -> None:
+        self._keys, self._compares_items = keys, compares_items
         self._automaton = automaton
         self._tokens = structure_of(automaton.trie)
         self._known: dict[tuple[int, tuple[Container, ...]], dict[int, bool]] = {}
+        self._spelled = Spelled(self._tokens)
+        self._leads: dict[int, list[tuple[bytes, int]]] = {}
         self._remaining = Remaining(automaton)
+
+    def beside(self, keys: KeyScanner | None) -> "DistinctScanner":
+        """One with another `keys`, which knows and learns what this one does."""
+        twin = copy(self)
+        twin._keys = keys
+        return twin
 
     def after_token(self, place: Place, token_id: int, before: int, after: int) -> Place | None:
         """The place after a token between two positions of the automaton; None if it is refused."""
@@ -88,10 +101,8 @@ class DistinctScanner:
                 _clear(bits, allowed[kinds == kind])
         if not has_seen:
             return
-        suspects = np.fromiter(self._suspects(place, position), np.int64)
-        for token_id in np.unique(suspects[_are_set(bits, suspects)]).tolist():
-            if self._is_refused(place, position, token_id):
-                _clear(bits, np.array([token_id]))
+        for lead, container in self._strings(place, position, bits):
+            self._forbid_along(place, position, lead, container, bits)
 
     def _alike(self, place: Place, has_seen: bool) -> Alike:
         """The tokens that could be refused for what they have behind a string, or outside of one.
@@ -100,9 +111,12 @@ class DistinctScanner:
         """
         tokens = self._tokens
         if place.in_string:
-            is_long = place.in_key or not has_seen
-            return tokens.crossing_twice if is_long else tokens.crossing
-        return tokens.outside if has_seen else tokens.outside_twice
+            if place.in_key or not has_seen:
+                return tokens.crossing_twice
+            return tokens.crossing if self._compares_items else tokens.crossing_keys
+        if not has_seen:
+            return tokens.outside_twice
+        return tokens.outside if self._compares_items else tokens.outside_keys
 
     def _known_of(self, place: Place, position: int) -> dict[int, bool]:
         """Which kinds of tokens are refused, as far as is known for places like this one.
@@ -142,43 +156,61 @@ class DistinctScanner:
         text = np.frombuffer(data, np.uint8)
         return self._automaton.follow(BYTES, position, text.ctypes.data, text.size)
 
-    # Tokens that could be refused.
+    # Tokens that begin or go on a string that is compared.
 
-    def _suspects(self, place: Place, position: int) -> Iterator[int]:
-        tokens, inner = self._tokens, place.containers[-1:]
+    def _strings(
+        self, place: Place, position: int, bits: npt.NDArray[np.uint32]
+    ) -> Iterator[tuple[bytes, Container]]:
+        """What stands before such a string in a token, and the container that it is in then.
+
+        Forbids the tokens that are refused for what stands before.
+        """
         if place.in_string:
-            if inner and inner[0].is_compared and (place.in_key or not inner[0].is_object):
-                yield from self._along(inner[0].seen, inner[0].item, b"")
+            top = place.containers[-1:]
+            if top and top[0].is_compared and (place.in_key or not top[0].is_object):
+                yield b"", top[0]
             return
-        for lead in tokens.led:
-            after = self._follow(position, lead)
-            if not after:
-                continue
+        for lead, after in self._leads_at(position):
             led = self._after(place, lead, position, after)
             if led is None:
-                yield from tokens.closing(lead)
+                _clear(bits, np.array(list(self._tokens.closing(lead)), np.int64))
                 continue
             top = led.containers[-1:]
             if top and top[0].is_compared and (led.in_key or not top[0].is_object):
-                yield from self._along(top[0].seen, top[0].item, lead)
+                yield lead, top[0]
 
-    def _along(self, seen: frozenset[object], item: bytes, lead: bytes) -> Iterator[int]:
-        """The tokens that go on along one of the strings `seen`, behind `lead`.
+    def _leads_at(self, position: int) -> list[tuple[bytes, int]]:
+        """What can stand before and with a quotation mark at a position, and where it leads."""
+        found = self._leads.get(position)
+        if found is None:
+            if len(self._leads) >= _MOST_PLACES:
+                self._leads.clear()
+            ways = ((lead, self._follow(position, lead)) for lead in self._tokens.led)
+            found = self._leads[position] = [(lead, after) for lead, after in ways if after]
+        return found
 
-        item : what is written of the string, with its quotation mark
-        """
-        begun = decoded(item)
-        along = [text for text in seen if isinstance(text, str) and text.startswith(begun)]
-        if not along:
-            return
-        if b"\\" in item[-12:] or item[-1] >= 0x80:  # perhaps within a character
-            yield from range(self._tokens.count)
-            return
-        yield from self._tokens.escaped.tolist()
-        for text in along:
-            rest = raw(text[len(begun) :])
-            yield from self._tokens.beginnings(lead, rest)
-            yield from self._tokens.closing(lead + rest + b'"')
+    def _forbid_along(
+        self,
+        place: Place,
+        position: int,
+        lead: bytes,
+        container: Container,
+        bits: npt.NDArray[np.uint32],
+    ) -> None:
+        """None; forbids what ends a string that is there already, or can become no other one."""
+        seen, item = container.seen, container.item
+        begun, partial = split(item)
+        for text in seen:
+            if not isinstance(text, str) or not text.startswith(begun):
+                continue
+            along = self._spelled.along(lead, partial, text[len(begun) :])
+            _clear(bits, along.closing)
+            for token_id in along.within[_are_set(bits, along.within)].tolist():
+                data = self._tokens.token_bytes(token_id)
+                written = item + data[len(lead) :]
+                after = self._follow(position, data)
+                if not self._remaining.string_has_other(after, written, seen):
+                    _clear(bits, np.array([token_id]))
 
 
 def _are_set(bits: npt.NDArray[np.uint32], token_ids: Ids) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sampler.grammar.engine.json_values import key_of
 from sampler.grammar.engine.reading import SPACES, Place
+from sampler.grammar.engine.spelled import split
 
 if TYPE_CHECKING:
     from sampler.grammar.engine.automaton import Automaton
@@ -38,7 +39,10 @@ _Way = tuple[int, bytes, bool, Any]
 
 
 class _Found(NamedTuple):
+    """A value, and its text where it is a string."""
+
     value: object
+    text: bytes = b""
 
 
 class Remaining:
@@ -46,7 +50,8 @@ class Remaining:
 
     def __init__(self, automaton: "Automaton") -> None:
         self._automaton = automaton
-        self._known: dict[tuple[int, bytes, bool, frozenset[object]], bool] = {}
+        self._known: dict[tuple[int, bytes, frozenset[object]], bool] = {}
+        self._ends: dict[int, list[bytes | None]] = {}  # some of each position; None: any number
 
     def has_other(self, place: Place, position: int) -> bool:
         """Whether what is being written can become something that is not there yet."""
@@ -58,25 +63,42 @@ class Remaining:
         if not top.is_compared or top.is_whole or not top.seen:
             return True
         if place.in_string:
-            begun = decoded(top.item)
+            begun, _ = split(top.item)
             if not any(isinstance(text, str) and text.startswith(begun) for text in top.seen):
                 return True
-        key = position, top.item, place.in_string, top.seen
+            return self.string_has_other(position, top.item, top.seen)
+        key = position, top.item, top.seen
         if key not in self._known:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            values = self._values_from(position, top.item, place)
-            self._known[key] = any(value not in top.seen for value in values)
+            values = self._values_from(position, top.item, in_string=False)
+            self._known[key] = any(found.value not in top.seen for found in values)
         return self._known[key]
 
-    def _values_from(self, position: int, item: bytes, place: Place) -> Iterator[object]:
+    def string_has_other(self, position: int, item: bytes, seen: frozenset[object]) -> bool:
+        """Whether a string of which `item` is written can become one that is not in `seen`.
+
+        What can follow in a string is the same wherever the position is the same.
+        """
+        ends = self._ends.setdefault(position, [])
+        if any(end is None or key_of(item + end) not in seen for end in ends):
+            return True
+        if len(self._ends) >= _MOST_KEPT:
+            self._ends.clear()
+        for found in self._values_from(position, item, in_string=True):
+            if found.value not in seen:
+                ends.append(found.text[len(item) :] if found.text else None)
+                return True
+        return False
+
+    def _values_from(self, position: int, item: bytes, in_string: bool) -> Iterator[_Found]:
         """What a key or item can become of which `item` is written; something new for a container.
 
         Where there are too many to look at all of them, something new, too. Of numbers only plain
         digits are tried: so where they can run out, a mask has none that only a fraction or an
         exponent would make another one.
         """
-        way: _Way = (position, item, place.in_string, None)
+        way: _Way = (position, item, in_string, None)
         open_ways = [(way, self._ways_from(way))]
         is_plain = _is_plain(item)
         for _ in range(_MOST_STEPS if is_plain else _FEW_STEPS):
@@ -86,13 +108,13 @@ class Remaining:
                 if not open_ways:
                     return
             elif isinstance(found, _Found):
-                yield found.value
+                yield found
             elif _is_loop(found):  # there is no end of what it can become
-                yield object()
+                yield _Found(object())
             else:
                 open_ways.append((found, self._ways_from(found)))
         if is_plain:
-            yield object()
+            yield _Found(object())
 
     def _ways_from(self, way: _Way) -> Iterator[_Way | _Found]:
         """What can come next, one byte further or whole."""
@@ -104,7 +126,7 @@ class Remaining:
                 continue
             written = item + bytes((byte,))
             if in_string and byte == _QUOTE and not _escape(item):
-                yield _Found(key_of(written))
+                yield _Found(key_of(written), written)
             elif in_string:
                 yield after, written, True, way
             elif byte in _BRACKETS:
@@ -171,13 +193,3 @@ def _escape(item: bytes) -> bytes:
     escape = item[at:]
     is_whole = len(escape) == 6 if escape[1:2] == b"u" else len(escape) >= 2
     return b"" if is_whole or len(escape) > 6 else escape
-
-
-def decoded(item: bytes) -> str:
-    """The whole characters of the beginning of a JSON string."""
-    for end in range(len(item), 0, -1):
-        try:
-            return str(key_of(item[:end] + b'"'))
-        except ValueError:  # a part of a character
-            continue
-    return ""

@@ -1,10 +1,10 @@
 """The tokens of a vocabulary by what they do to the structure of a JSON text."""
 
-import json
 import re
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +13,11 @@ import numpy.typing as npt
 from sampler.grammar.engine.tokens import TokenTrie
 
 _OUTSIDE = frozenset(b' \t\n\r,:[]{}0123456789+-.eEtrufalsn"')
+_BEGINS_KEY = re.compile(rb'[,{]|".*"', re.DOTALL)
 _STRUCTURE = re.compile(rb"[,\[\]{}]")
 _TWO = re.compile(rb"[^\s:,].*,.*[^\s:,]", re.DOTALL)
 _SPACES = re.compile(rb"[ \t\n\r]+")
-_QUOTE, _BACKSLASH = b'"\\'
+_QUOTE = 0x22
 
 Ids = npt.NDArray[np.int64]
 
@@ -33,10 +34,9 @@ class Structure:
 
     Attributes
     ----------
-    count : how many tokens there are
-    escaped : the tokens with a backslash
     crossing : those that begin in a string and end it, and have a comma or bracket
     outside : those that begin outside of strings, but for those that are `led`
+    crossing_keys, outside_keys : those of them that may have a key, or come to one
     crossing_twice, outside_twice : those of them that can have two items, or two keys
     led : what stands before and with the only quotation mark of tokens that begin a string
     """
@@ -44,17 +44,12 @@ class Structure:
     def __init__(self, trie: TokenTrie) -> None:
         data, starts = trie.data, trie.starts.astype(np.int64)
         self._data, self._starts = data.tobytes(), starts
-        self.count = trie.vocab_size
-        self._height = trie.height
-        self._ordered = trie.all.token_ids.tolist()  # by their bytes
-        self._places = range(len(self._ordered))
+        self._order = trie.all.token_ids  # by their bytes
         quotes = _counts(data == _QUOTE, starts)
-        escapes = _counts(data == _BACKSLASH, starts)
         is_outside = np.zeros(256, np.bool_)
         is_outside[list(_OUTSIDE)] = True
         sizes = np.diff(starts)
         fits = (_counts(~is_outside[data], starts) == 0) & (sizes > 0)
-        self.escaped = np.flatnonzero(escapes).astype(np.int64)
         crossing, led = list[int](), set[bytes]()
         outside = np.flatnonzero(fits & (quotes == 0)).tolist()
         quoted = np.flatnonzero(quotes).tolist()
@@ -71,8 +66,13 @@ class Structure:
         self.led = sorted(led)
         self.crossing = self._alike(crossing, _kind_in_string)
         self.outside = self._alike(outside, _kind_outside)
+        self.crossing_keys = self._alike(list(filter(self._begins_key, crossing)), _kind_in_string)
+        self.outside_keys = self._alike(list(filter(self._begins_key, outside)), _kind_outside)
         self.crossing_twice = self._alike(list(filter(self._has_two, crossing)), _kind_in_string)
         self.outside_twice = self._alike(list(filter(self._has_two, outside)), _kind_outside)
+
+    def _begins_key(self, token_id: int) -> bool:
+        return _BEGINS_KEY.search(self.token_bytes(token_id)) is not None
 
     def _has_two(self, token_id: int) -> bool:
         return _TWO.search(self.token_bytes(token_id)) is not None
@@ -86,26 +86,30 @@ class Structure:
         """The bytes of a token."""
         return self._data[self._starts[token_id] : self._starts[token_id + 1]]
 
-    def beginnings(self, lead: bytes, text: bytes) -> Iterator[int]:
-        """The tokens that are `lead` and a beginning of `text`."""
-        for size in range(min(len(text), self._height - len(lead)) + 1):
-            found = self._next(lead + text[:size])
-            while found < len(self._ordered) and self._at(found) == lead + text[:size]:
-                yield self._ordered[found]
-                found += 1
+    @cached_property
+    def _sorted(self) -> tuple[list[bytes], list[int]]:
+        """The texts of all tokens in order, and their ids."""
+        data, starts = self._data, self._starts[self._order].tolist()
+        ends = self._starts[self._order + 1].tolist()
+        texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        return texts, self._order.tolist()
+
+    def equal_to(self, text: bytes) -> tuple[list[int], bool]:
+        """The tokens that are `text`, and whether there are longer ones that begin with it."""
+        texts, token_ids = self._sorted
+        found, whole = bisect_left(texts, text), list[int]()
+        while found < len(texts) and texts[found] == text:
+            whole.append(token_ids[found])
+            found += 1
+        return whole, found < len(texts) and texts[found].startswith(text)
 
     def closing(self, text: bytes) -> Iterator[int]:
         """The tokens that begin with `text`."""
-        found = self._next(text)
-        while found < len(self._ordered) and self._at(found).startswith(text):
-            yield self._ordered[found]
+        texts, token_ids = self._sorted
+        found = bisect_left(texts, text)
+        while found < len(texts) and texts[found].startswith(text):
+            yield token_ids[found]
             found += 1
-
-    def _next(self, text: bytes) -> int:
-        return bisect_left(self._places, text, key=self._at)
-
-    def _at(self, index: int) -> bytes:
-        return self.token_bytes(self._ordered[index])
 
 
 def _counts(flags: npt.NDArray[np.bool_], starts: Ids) -> Ids:
@@ -125,11 +129,6 @@ def _kind_outside(text: bytes) -> bytes:
     """`text` without the white space before its first quotation mark; one space stays alone."""
     before, quote, behind = text.partition(b'"')
     return (_SPACES.sub(b"", before) + quote + behind) or b" "
-
-
-def raw(text: str) -> bytes:
-    """`text` as it stands in a JSON string, escaped as little as it can be."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode(errors="surrogatepass")
 
 
 _structures: "weakref.WeakKeyDictionary[TokenTrie, Structure]" = weakref.WeakKeyDictionary()

@@ -19,13 +19,21 @@ def listed(dfa: TextDfa) -> tuple[str, ...] | None:
 
 
 def count(dfa: TextDfa, limit: int) -> int:
-    """How many texts there are; `limit` stands for that many and more."""
-    found = 0
-    for text in _texts(dfa):
-        found += 1
-        if text is None or found >= limit:
+    """How many texts there are; `limit` stands for that many and more.
+
+    All states go on to some text, so there are at least as many as beginnings of one length.
+    """
+    found, level = 0, {dfa.start: 1} if dfa.start else {}
+    while level:
+        if found + sum(level.values()) >= limit:
             return limit
-    return found
+        following: dict[int, int] = {}
+        for state, times in level.items():
+            found += times * dfa.is_accepting(state)
+            for first, last, after in _edges(dfa, state):
+                following[after] = following.get(after, 0) + times * (last - first + 1)
+        level = following
+    return min(found, limit)
 
 
 def _texts(dfa: TextDfa) -> Iterator[str | None]:
