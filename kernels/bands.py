@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sampler.kernels._jit import Arrays, inlined, kernel
+from sampler.kernels._jit import Array, Arrays, inlined, kernel
 from sampler.kernels.lane_bits import highest, maximum
 from sampler.kernels.lane_choice import (
     Choice,
@@ -142,10 +142,17 @@ def _places(z: Lanes, limits: Arrays, by_two: bool) -> tuple[Choice, Choice]:
 
 
 @inlined
-def _part(z: Lanes, limits: Arrays, by_two: bool) -> Arrays:
+def _weights_at(z: Lanes, start: int, scale: Arrays, kept: Array | None) -> Lanes:
+    """The weights of ids start .. start + 15: `kept` ones, or None."""
+    if kept is None:
+        return weights_of(z, scale)[0]
+    return load(kept, start)
+
+
+@inlined
+def _part(z: Lanes, weights: Lanes, limits: Arrays, by_two: bool) -> Arrays:
     """Which lanes are listed; the weights inside and outside."""
     listed, inside = _places(z, limits, by_two)
-    weights = weights_of(z, limits[5])[0]
     zero = splat(_ZERO)
     outside = choose(either(listed, inside), zero, weights)
     return listed, choose(inside, weights, zero), outside
@@ -162,18 +169,26 @@ def _list(z: Lanes, start: int, choice: Choice, size: int, out: Arrays) -> int:
 
 @inlined
 def _part_block(
-    view: Arrays, span: tuple[int, int], limits: Arrays, by_two: bool, out: Arrays
+    view: Arrays,
+    span: tuple[int, int],
+    limits: Arrays,
+    by_two: bool,
+    kept: Array | None,
+    out: Arrays,
 ) -> tuple[int, float, float]:
     """The size of the list after ids span[0] .. span[1] - 1, chunks of 64; weights in and outside.
 
     out : (ids, logits, how many are listed before).
     """
     ids, logits, size = out
+    scale = limits[5]
     inside, outside = wide_zeros(), wide_zeros()
     for i in range(span[0], span[1], 4 * LANES):
         z = chunk_of(view, i)
-        a, b = _part(z[0], limits, by_two), _part(z[1], limits, by_two)
-        c, d = _part(z[2], limits, by_two), _part(z[3], limits, by_two)
+        a = _part(z[0], _weights_at(z[0], i, scale, kept), limits, by_two)
+        b = _part(z[1], _weights_at(z[1], i + LANES, scale, kept), limits, by_two)
+        c = _part(z[2], _weights_at(z[2], i + 2 * LANES, scale, kept), limits, by_two)
+        d = _part(z[3], _weights_at(z[3], i + 3 * LANES, scale, kept), limits, by_two)
         if any_chosen(either(either(a[0], b[0]), either(c[0], d[0]))):
             size = _list(z[0], i, a[0], size, (ids, logits))
             size = _list(z[1], i + LANES, b[0], size, (ids, logits))
@@ -186,12 +201,17 @@ def _part_block(
 
 @inlined
 def _part_view(
-    view: Arrays, span: tuple[int, int], limits: Arrays, by_two: bool, out: Arrays
+    view: Arrays,
+    span: tuple[int, int],
+    limits: Arrays,
+    by_two: bool,
+    kept: Array | None,
+    out: Arrays,
 ) -> tuple[int, float, float]:
     """As `_part_block`; where one edge will do, each lane is compared with less."""
     if by_two:
-        return _part_block(view, span, limits, True, out)
-    return _part_block(view, span, limits, False, out)
+        return _part_block(view, span, limits, True, kept, out)
+    return _part_block(view, span, limits, False, kept, out)
 
 
 @inlined
@@ -229,10 +249,13 @@ def _part_rest(
 
 
 @kernel
-def part_row(view: Arrays, bands: Bands, scale: Arrays, work: Arrays) -> tuple[int, float]:
+def part_row(
+    view: Arrays, bands: Bands, scale: Arrays, kept: Array | None, work: Arrays
+) -> tuple[int, float]:
     """How many ids are listed in `work`, ascending, with their logits; or UNDECIDED if too many.
 
     Also the weight outside, times 2**-K. The sums inside are those of the blocks in `work`.
+    kept : the weights of what is below the bound, times 2**-K, as `flat` keeps them; or None.
     """
     ids, sums, logits = work[0], work[7], lists_of(work)[0]
     limits, by_two = _limits(bands, scale), bands.high < bands.bound
@@ -247,9 +270,9 @@ def part_row(view: Arrays, bands: Bands, scale: Arrays, work: Arrays) -> tuple[i
         span = (start, stop - (stop - start) % (4 * LANES))
         out = (ids, logits, size)
         if is_plain(view, start, stop):
-            size, inside, here = _part_view(plain, span, limits, by_two, out)
+            size, inside, here = _part_view(plain, span, limits, by_two, kept, out)
         else:
-            size, inside, here = _part_view(view, span, limits, by_two, out)
+            size, inside, here = _part_view(view, span, limits, by_two, kept, out)
         sums[start // BLOCK] = inside
         outside += here
         if span[1] < stop:

@@ -77,7 +77,7 @@ class Bulk(NamedTuple):
 # of the bulk, and for truncations that keep thousands
 SHORT_HEAD = 4
 LONG_HEAD = 64
-_LONGEST_HEAD = 16384
+LONGEST_HEAD = 16384
 _FLAT = 9.0  # weights of the bulk to those of a head that ends at once; peaked rows have 1 to 6
 
 
@@ -126,7 +126,7 @@ def weigh_row(
     nothing = Bulk(0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, bound, scale, False, np.nan)
     if not bound > -np.inf or math.isnan(scale[1]):
         return UNDECIDED, nothing
-    most = min(len(ids), _LONGEST_HEAD)
+    most = min(len(ids), LONGEST_HEAD)
     out = (ids[:most], columns[Z, :most])
     size, products = head_and_bulk(view, bound, scale, with_exponents, sums, out)
     if size < 0:

@@ -294,12 +294,15 @@ def _write_top(
 def _decide(
     view: Arrays, row: Record, found: Arrays, bands: Bands, parts: Parts, work: Arrays
 ) -> tuple[int, float, float]:
-    """The token, its exponent and the kept weight; or a status."""
-    size, top = found
-    kept, high = _boundary(row, bands, found, parts, work)
+    """The token, its exponent and the kept weight; or a status.
+
+    found : (how many are listed, the highest logit, the scale of the sums in float32).
+    """
+    size, top, scale = found
+    kept, high = _boundary(row, bands, (size, top), parts, work)
     if kept < 0:
         return kept, 0.0, 0.0
-    mass = _keep(kept, high, found, parts, work) + parts.inside
+    mass = _keep(kept, high, (size, top), parts, work) + parts.inside
     inside = Bulk(
         parts.inside,
         parts.error * parts.inside,
@@ -308,7 +311,7 @@ def _decide(
         parts.factor,
         bands.low,
         bands.high,
-        scale_of(bands.bound, row["temperature"]),
+        scale,
         parts.precise,
         top,
     )
@@ -347,8 +350,11 @@ def sample_nucleus(
     bands = bands_for(view, row, bound, scale, known, work)
     if not _is_legal(bands, temperature):
         return UNDECIDED, 0.0
-    scale = scale_of(bands.bound, temperature)
-    size, outside = part_row(view, bands, scale, work)
+    if known.kept:
+        size, outside = part_row(view, bands, scale, work[3].view(np.float32), work)
+    else:
+        scale = scale_of(bands.bound, temperature)
+        size, outside = part_row(view, bands, scale, None, work)
     if size <= 0:
         return UNDECIDED, 0.0
     mean = (known.centre, known.error)
@@ -358,10 +364,11 @@ def sample_nucleus(
     if highest * scale[0] - scale[1] > _HIGHEST:
         return UNDECIDED, 0.0
     parts = parts_of(view, highest, scale, (outside, listed), mean, work)
-    token_id, exponent, mass = _decide(view, row, (size, highest), bands, parts, work)
+    found = (size, highest, scale)
+    token_id, exponent, mass = _decide(view, row, found, bands, parts, work)
     if token_id == UNDECIDED:
         parts = part_again(view, bands, temperature, (size, highest, parts.unit), work)
-        token_id, exponent, mass = _decide(view, row, (size, highest), bands, parts, work)
+        token_id, exponent, mass = _decide(view, row, found, bands, parts, work)
     if token_id < 0:
         return UNDECIDED, 0.0
     log_mass = log(mass)

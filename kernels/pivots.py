@@ -67,6 +67,7 @@ class Known(NamedTuple):
     head : how many ids are in `work` with their weights, 0 where nothing is known
     bulk : the weight of the others
     middle : the mean logit by weight; centre : the mean exponent; error : a bound on its error
+    kept : whether the float32 weights of the bulk are in `work`, as `flat` keeps them
     """
 
     head: int
@@ -74,6 +75,7 @@ class Known(NamedTuple):
     middle: float
     centre: float
     error: float
+    kept: bool
 
 
 @kernel

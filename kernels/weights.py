@@ -56,7 +56,8 @@ _5 = np.float32(0.001326467958278954)
 _ZERO = np.float32(0.0)
 _ONE_FLOAT = np.float32(1.0)
 _ONE = np.uint32(1)
-_ERROR = 3.8e-7  # polynomial 1.1e-7, r 0.3e-7, rounding of both 1.1e-7, two additions 1.2e-7
+_ERROR_OF_ONE = 2.6e-7  # polynomial 1.1e-7, r 0.3e-7, rounding of both 1.1e-7
+_ERROR = _ERROR_OF_ONE + 1.2e-7  # and the two additions of a chunk
 # of sums of weight * (z - bound): the difference, the product, the eight additions of a block
 ERROR_OF_PRODUCTS = 6e-7
 _PRODUCT_ERROR = 1.2e-7  # of z c where a product is rounded before it is added
@@ -83,6 +84,12 @@ def scale_of(bound: float, temperature: float) -> tuple[float, float]:
 def error_of(scale: Arrays) -> float:
     """A bound on the relative error of the weights and their sums."""
     return _ERROR if is_fused() else _ERROR + _PRODUCT_ERROR * (abs(scale[1]) + DEEPEST)
+
+
+@kernel
+def error_of_one(scale: Arrays) -> float:
+    """A bound on the relative error of one weight."""
+    return error_of(scale) - (_ERROR - _ERROR_OF_ONE)
 
 
 @inlined
@@ -125,13 +132,14 @@ def chunk_of(view: Arrays, start: int) -> Arrays:
 
 
 @inlined
-def _head_bits(z: Arrays, limit: Lanes) -> Arrays:
+def head_bits(z: Arrays, limit: Lanes) -> Arrays:
+    """Which lanes of a chunk are of the head, as four times sixteen bits."""
     a, b, c, d = z
     return not_below(a, limit), not_below(b, limit), not_below(c, limit), not_below(d, limit)
 
 
 @inlined
-def _without(bits: Arrays, z: Arrays) -> Arrays:
+def without(bits: Arrays, z: Arrays) -> Arrays:
     """`z` with -inf where a bit is set."""
     nothing = splat(NOTHING)
     return (
@@ -168,7 +176,7 @@ def _chunk_sums(z: Arrays, limit: Lanes, scale: Arrays, products: Arrays) -> Arr
 
 
 @kernel
-def _take(view: Arrays, start: int, bits: Word, size: int, out: Arrays) -> int:
+def take(view: Arrays, start: int, bits: Word, size: int, out: Arrays) -> int:
     """Lists the ids of `bits`; how many there are then, NOT_FINITE, or UNDECIDED when full."""
     ids, z = out
     while bits != 0 and size >= 0:
@@ -186,16 +194,18 @@ def _take(view: Arrays, start: int, bits: Word, size: int, out: Arrays) -> int:
 
 
 @kernel
-def _take_chunk(view: Arrays, start: int, bits: Arrays, size: int, out: Arrays) -> int:
-    """As `_take`, of four times sixteen ids."""
-    size = _take(view, start, bits[0], size, out)
-    size = _take(view, start + LANES, bits[1], size, out)
-    size = _take(view, start + 2 * LANES, bits[2], size, out)
-    return _take(view, start + 3 * LANES, bits[3], size, out)
+def take_chunk(view: Arrays, start: int, bits: Arrays, size: int, out: Arrays) -> int:
+    """As `take`, of four times sixteen ids."""
+    size = take(view, start, bits[0], size, out)
+    size = take(view, start + LANES, bits[1], size, out)
+    size = take(view, start + 2 * LANES, bits[2], size, out)
+    return take(view, start + 3 * LANES, bits[3], size, out)
 
 
 @kernel
-def _rest(view: Arrays, span: tuple[int, int], bound: float, scale: Arrays) -> tuple[float, float]:
+def rest_of_bulk(
+    view: Arrays, span: tuple[int, int], bound: float, scale: Arrays
+) -> tuple[float, float]:
     """The bulk of ids span[0] .. span[1] - 1, one by one: weights, and weights * (z - bound)."""
     c, reference = scale
     total = products = 0.0
@@ -221,10 +231,10 @@ def _weigh_block(
     totals = wide_zeros()
     for i in range(span[0], span[1], 4 * LANES):
         z = chunk_of(view, i)
-        bits = _head_bits(z, limit)
+        bits = head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
-            z = _without(bits, z)
-            size = _take_chunk(view, i, bits, size, out)
+            z = without(bits, z)
+            size = take_chunk(view, i, bits, size, out)
         totals = add_widened(totals, _chunk_sum(z, scale))
     return size, wide_fold(totals)
 
@@ -240,10 +250,10 @@ def _weigh_block_twice(
     products = (zero, zero, zero, zero)  # in float32: each adds as many as there are chunks
     for i in range(span[0], span[1], 4 * LANES):
         z = chunk_of(view, i)
-        bits = _head_bits(z, limit)
+        bits = head_bits(z, limit)
         if bits[0] | bits[1] | bits[2] | bits[3] != 0:
-            z = _without(bits, z)
-            size = _take_chunk(view, i, bits, size, out)
+            z = without(bits, z)
+            size = take_chunk(view, i, bits, size, out)
         weights, products = _chunk_sums(z, limit, scale, products)
         totals = add_widened(totals, weights)
     product = wide_zeros()
@@ -281,11 +291,11 @@ def head_and_bulk(
             size, total = _weigh_block(view, span, limits, size, out)
         for i in range(span[1], stop):
             if not edited_logit(view, i) < bound:
-                size = _take(view, i, _ONE, size, out)
+                size = take(view, i, _ONE, size, out)
         if size < 0:
             return size, 0.0
         if span[1] < stop:
-            rest, rest_product = _rest(view, (span[1], stop), bound, scale)
+            rest, rest_product = rest_of_bulk(view, (span[1], stop), bound, scale)
             total, product = total + rest, product + rest_product
         sums[start // BLOCK] = total
         products += product

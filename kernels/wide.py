@@ -28,6 +28,7 @@ from sampler.kernels.bulk import (
 from sampler.kernels.candidates import sparse_candidates
 from sampler.kernels.edits import edit_row
 from sampler.kernels.finish import finish, first_highest, logprob_of, write_top
+from sampler.kernels.flat import weigh_flat
 from sampler.kernels.listed import list_from, sum_of, sum_of_products
 from sampler.kernels.nucleus import sample_nucleus
 from sampler.kernels.numeric import log
@@ -193,7 +194,9 @@ def _decide(
 @kernel
 def _known(row: Record, size: int, bulk: Bulk, work: Arrays) -> Known:
     _, centre, slack = _centre_of(row, size, bulk, work[1])
-    return Known(size, bulk.weight, bulk.highest + centre * row["temperature"], centre, slack)
+    return Known(
+        size, bulk.weight, bulk.highest + centre * row["temperature"], centre, slack, False
+    )
 
 
 @kernel
@@ -207,12 +210,11 @@ def _sample_dense(view: Arrays, row: Record, work: Arrays, top: Arrays) -> tuple
         sampled = max(sampled, (len(view[1]) + _IDS_PER_SAMPLED // 2) // _IDS_PER_SAMPLED)
     bound = bound_of_head(view, sampled, work)
     if truncated and is_flat(view, bound, temperature, work):
-        known = Known(0, 0.0, 0.0, 0.0, 0.0)
+        known = Known(0, 0.0, 0.0, 0.0, 0.0, False)
         if with_exponents:
-            size, bulk = weigh_row(view, temperature, True, bound, work)
-            if size < 0:
-                return size, 0.0
-            known = _known(row, size, bulk, work)
+            known = weigh_flat(view, temperature, bound, work)
+            if known.head < 0:
+                return known.head, 0.0
         token_id, logprob = sample_nucleus(view, row, bound, known, work, top)
         if token_id != UNDECIDED:
             return token_id, logprob

@@ -103,7 +103,7 @@ def _part_twice(logits, bands, temperature, work):
     bits = views[0].view(np.uint16)
     view = (logits, views[6], bits, False, bits, False)
     scale = scale_of(bands.bound, temperature)
-    size, outside = part_row(view, bands, scale, views)
+    size, outside = part_row(view, bands, scale, None, views)
     top, listed = weigh_listed(size, scale, views)
     parts = parts_of(view, top, scale, (outside, listed), (0.0, 0.0), views)
     return parts, part_again(view, bands, temperature, (size, top, parts.unit), views)
